@@ -1,0 +1,1 @@
+//! The SDK: one call from admission to outcome.

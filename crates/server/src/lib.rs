@@ -1,0 +1,1 @@
+//! HTTP: the only crate that knows the HTTP server library.

@@ -1,0 +1,1 @@
+//! For tests only: a fake upstream that fails, stalls, hangs up.
