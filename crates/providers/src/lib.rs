@@ -1,1 +1,27 @@
-//! Pure wire formats: bytes in, bytes out.
+//! Pure wire formats: bytes in, bytes out. No socket, no clock, no runtime.
+//!
+//! A *provider* is a dialect, an address and a way to authenticate. A request comes in as an
+//! [`Envelope`] (the body's bytes and where the gateway's fields are in them); [`Provider::prepare`]
+//! turns it into what goes upstream plus a [`Coder`], which turns what comes back into what the
+//! client expects. Same dialect at both ends: slices of the original bytes around a new model name.
+//!
+//! Map: `envelope.rs` reading and splicing bodies; `provider.rs` the traits and the list;
+//! `provider/` one file each, `compatible.rs` the table; `dialect/` the hub and the wire formats;
+//! `framing/` bytes to frames; `target.rs` where a deployment lives; `price.rs` the model catalogue;
+//! `error.rs` what upstreams answer when they refuse.
+
+mod envelope;
+mod error;
+mod operation;
+mod price;
+mod provider;
+mod secret;
+mod target;
+
+pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite};
+pub use error::{ErrorKind, UpstreamError};
+pub use operation::Operation;
+pub use price::{Catalogue, ModelFacts, Usage};
+pub use provider::{Ask, Coder, Prepared, Provider};
+pub use secret::Secret;
+pub use target::{Endpoint, Place, Target, TargetError, TargetSpec};
