@@ -1,0 +1,57 @@
+//! Why a call failed, and whose fault it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tagrail_providers::{EnvelopeError, Operation, UpstreamError};
+use tagrail_routing::NoRoute;
+
+use crate::Snapshot;
+
+/// A failed call: what happened, and what the reply's headers need.
+#[derive(Debug)]
+pub struct CallError {
+    /// What happened.
+    pub refusal: Refusal,
+    /// The configuration that it was decided with.
+    pub snapshot: Arc<Snapshot>,
+    /// The name asked for, for LiteLLM's `Received Model Group=`; empty when there was none.
+    pub model: String,
+    /// The limit of the attempt, for `x-litellm-timeout`, when one was made.
+    pub timeout: Option<Duration>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The caller's body: 400.
+    Body(EnvelopeError),
+    /// No model anywhere: 400.
+    MissingModel,
+    /// A field that the operation needs is not there: 400.
+    MissingField(&'static str),
+    /// No deployment may serve it right now.
+    NoRoute(NoRoute),
+    /// The deployments speak another dialect: 501.
+    NotServed {
+        /// What was asked for.
+        operation: Operation,
+        /// Who cannot do it.
+        provider: &'static str,
+    },
+    /// The upstream's fault, or the network's.
+    Upstream(UpstreamError),
+}
+
+impl Refusal {
+    /// The HTTP status, LiteLLM's.
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::Body(error) => error.status,
+            Refusal::MissingModel | Refusal::MissingField(_) => 400,
+            Refusal::NoRoute(no_route) => no_route.status(),
+            Refusal::NotServed { .. } => 501,
+            Refusal::Upstream(error) => error.status,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What came of a call: the answer for the client, the outcome for whoever keeps count.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tagrail_providers::{Operation, Usage};
+use tagrail_routing::DeploymentIndex;
+
+use crate::{ReplyStream, Snapshot};
+
+/// A call that was answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// For the headers.
+    pub facts: Facts,
+    /// For the client.
+    pub body: AnswerBody,
+}
+
+/// The answer's body.
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// JSON, whole, in pieces.
+    Whole(Vec<Bytes>),
+    /// Server-sent events.
+    Stream(ReplyStream),
+}
+
+/// Who answered, and how.
+#[derive(Debug)]
+pub struct Facts {
+    /// The configuration that decided.
+    pub snapshot: Arc<Snapshot>,
+    /// Who answered.
+    pub deployment: DeploymentIndex,
+    /// The name asked for; after a fallback, the fallback's name.
+    pub group: String,
+    /// The upstream model with its provider, when it differs from the deployment's own (wildcards).
+    pub upstream_model: Option<String>,
+    /// `api_base` to show, when it differs from the deployment's own.
+    pub shown_base: Option<String>,
+    /// Retries within the group that answered.
+    pub retries: u32,
+    /// How many there could have been; `None` when there was none.
+    pub max_retries: Option<u32>,
+    /// Fallback groups (and order levels) tried.
+    pub fallbacks: u32,
+    /// The upstream's response headers; empty for a mocked response.
+    pub upstream_headers: HeaderMap,
+    /// When the call came.
+    pub started: Instant,
+    /// From the start of the attempt that answered to the head (or, when whole, the end) of its reply.
+    pub upstream_time: Duration,
+    /// Tokens, when the answer is whole and says them.
+    pub usage: Option<Usage>,
+    /// US dollars (input, output), when prices are known and the answer is whole.
+    pub cost: Option<(f64, f64)>,
+}
+
+/// One finished call, written once.
+#[derive(Clone, Debug)]
+pub struct Outcome<'a> {
+    /// What was asked for.
+    pub operation: Operation,
+    /// `model_name` of the group as configured; empty when the name led nowhere.
+    pub group: &'a str,
+    /// The deployment's id that answered or failed last; empty when none was tried.
+    pub deployment: &'a str,
+    /// HTTP status given to the client.
+    pub status: u16,
+    /// From the call's start to its end (of the stream, too).
+    pub duration: Duration,
+    /// Until the first byte for the client, for streams.
+    pub first_byte: Option<Duration>,
+    /// Tokens, as far as known.
+    pub usage: Option<Usage>,
+    /// US dollars.
+    pub cost: Option<f64>,
+    /// Tries in all groups.
+    pub attempts: u32,
+    /// A stream that broke or was left by its client.
+    pub cut_short: bool,
+}
+
+/// Whoever keeps count. Called from the request's own core; must not wait.
+pub trait Recorder: Send + Sync {
+    /// One call is over.
+    fn record(&self, outcome: &Outcome<'_>);
+
+    /// A deployment has started to cool down.
+    fn cooled(&self, deployment: &str, until: Duration) {
+        let _ = (deployment, until);
+    }
+}
+
+/// Nobody counts.
+impl Recorder for () {
+    fn record(&self, _: &Outcome<'_>) {}
+}
