@@ -1,9 +1,18 @@
 //! The envelope of a request body: where the fields that the gateway reads are, found in one pass
 //! that validates the whole document, and the splice that rewrites them without re-encoding.
 
+mod field;
+mod member;
+mod read;
+mod splice;
+mod value;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
+
+use field::{Name, Role};
+use member::{Member, Members};
 
 /// A body that cannot be routed. 400 (or [`EnvelopeError::status`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +45,10 @@ pub struct Rewrite<'a> {
     pub ask_usage: bool,
     /// See [`MetadataRule`].
     pub metadata: MetadataRule,
-    /// Fields of the deployment that count where the client sent none: (key, JSON text).
+    /// Cuts `user`, which LiteLLM sends only to models that it knows to be OpenAI's.
+    pub drop_user: bool,
+    /// Fields of the deployment that count where the client sent none: (key, JSON text). `model` and
+    /// `stream` among them are ignored.
     pub defaults: &'a [(String, String)],
 }
 
@@ -44,16 +56,45 @@ pub struct Rewrite<'a> {
 #[derive(Clone, Debug)]
 pub struct Envelope {
     body: Bytes,
+    members: Members,
+    /// The first byte behind the opening brace.
+    inside: u32,
+}
+
+impl EnvelopeError {
+    /// A field that the client may not set: one of [`Envelope::steering`] that the deployment does
+    /// not allow. 401 where LiteLLM has it so, 400 for what LiteLLM would have let through (D31).
+    pub fn not_allowed(field: &str) -> EnvelopeError {
+        let name = field.strip_prefix("extra_body.").unwrap_or(field);
+        let role = field::find(name.as_bytes()).and_then(field::field).map(|field| field.role);
+        EnvelopeError {
+            message: format!(
+                "Rejected Request: {field} is not allowed in request body. A deployment can allow it in \
+                 `configurable_clientside_auth_params`."
+            ),
+            param: field.to_owned(),
+            status: if role == Some(Role::Refuse) { 401 } else { 400 },
+        }
+    }
+
+    fn shape(param: &str, expected: &str, found: &str) -> EnvelopeError {
+        EnvelopeError {
+            message: format!("Invalid request: `{param}` must be {expected}, not {found}"),
+            param: param.to_owned(),
+            status: 400,
+        }
+    }
 }
 
 impl Envelope {
     /// Reads a body in one pass.
     ///
     /// # Errors
-    /// Not JSON, not UTF-8, not an object, a gateway field of the wrong type, spelt twice or with
-    /// escapes in its key, or refused outright (`api_base`, ...).
+    /// Not JSON, not UTF-8, not an object, nested more than 127 deep, more than 4096 fields, or a
+    /// field that the gateway reads has the wrong type, stands there twice, or has a key spelt with
+    /// escapes. What the client may not set is told by [`Envelope::steering`] instead.
     pub fn read(body: Bytes) -> Result<Envelope, EnvelopeError> {
-        Ok(Envelope { body })
+        read::read(body)
     }
 
     /// The bytes as they came.
@@ -63,93 +104,157 @@ impl Envelope {
 
     /// `model`; `None` when missing or null.
     pub fn model(&self) -> Option<Cow<'_, str>> {
-        None
+        value::string(self.text(Name::Model)?)
     }
 
     /// Whether `stream` is `true`.
     pub fn stream(&self) -> bool {
-        false
+        self.text(Name::Stream) == Some("true")
     }
 
     /// Whether the client itself asked for `stream_options.include_usage`.
     pub fn wants_usage(&self) -> bool {
-        false
+        self.text(Name::StreamOptions)
+            .and_then(|options| value::field_of(options, "include_usage"))
+            .is_some_and(|wanted| wanted == "true")
     }
 
     /// Body `tags`; `None` when missing.
     pub fn tags(&self) -> Option<Vec<Cow<'_, str>>> {
-        None
+        value::strings(self.text(Name::Tags)?)
     }
 
     /// `metadata.tags` (also of a JSON-string metadata, row D10); `None` when missing.
     pub fn metadata_tags(&self) -> Option<Vec<Cow<'_, str>>> {
-        None
+        value::tags_inside(self.text(Name::Metadata)?)
     }
 
     /// `litellm_metadata.tags`; `None` when missing.
     pub fn litellm_metadata_tags(&self) -> Option<Vec<Cow<'_, str>>> {
-        None
+        value::tags_inside(self.text(Name::LitellmMetadata)?)
     }
 
     /// Whether the body has a `metadata` key, whatever its value.
     pub fn has_metadata(&self) -> bool {
-        false
+        self.members.named(Name::Metadata).is_some()
     }
 
-    /// Whether the body has a `litellm_metadata` key that holds an object.
+    /// Whether the body has a `litellm_metadata` key that holds an object, be it as a JSON string.
     pub fn has_litellm_metadata(&self) -> bool {
-        false
+        self.text(Name::LitellmMetadata).is_some_and(|text| text != "null")
     }
 
     /// Body `num_retries`.
     pub fn num_retries(&self) -> Option<u32> {
-        None
+        self.text(Name::NumRetries)?.parse().ok()
     }
 
-    /// Body `timeout` or `request_timeout`, seconds.
+    /// Body `timeout` or `request_timeout`, seconds. Zero is none, as in LiteLLM.
     pub fn timeout(&self) -> Option<f64> {
-        None
+        self.seconds(Name::Timeout).or_else(|| self.seconds(Name::RequestTimeout))
     }
 
-    /// Body `stream_timeout`, seconds.
+    /// Body `stream_timeout`, seconds. Zero is none.
     pub fn stream_timeout(&self) -> Option<f64> {
-        None
+        self.seconds(Name::StreamTimeout)
     }
 
     /// Body `fallbacks`: names, or JSON objects that override request fields (`{"model": ...}`),
-    /// each as its JSON text. `None` when missing.
+    /// each as its JSON text. `None` when missing. One name alone is a list of one.
     pub fn fallbacks(&self) -> Option<Vec<&str>> {
-        None
+        let text = self.text(Name::Fallbacks)?;
+        match text.as_bytes().first() {
+            Some(b'[') => Some(value::elements(text).collect()),
+            Some(b'"') => Some(vec![text]),
+            _ => None,
+        }
     }
 
     /// Body `disable_fallbacks: true`.
     pub fn disable_fallbacks(&self) -> bool {
-        false
+        self.text(Name::DisableFallbacks) == Some("true")
     }
 
     /// Fields by which a client would steer the call past the gateway (`api_key`, `headers`,
     /// `extra_headers`, `custom_llm_provider`, ...; rows D12 and D31), in the order of the body. The
-    /// target says whether its deployment allows them ([`crate::Target::admit`]).
+    /// target says whether its deployment allows them ([`crate::Target::admit`]), with
+    /// [`EnvelopeError::not_allowed`] for the answer. `extra_body.tags` stands for a field of the
+    /// gateway's inside `extra_body`.
     pub fn steering(&self) -> Vec<&'static str> {
-        Vec::new()
+        let mut found = Vec::new();
+        for member in self.members.iter() {
+            match member.role() {
+                Some(Role::Refuse) => found.extend(field::field(member.row).map(|field| field.key)),
+                Some(Role::Steer) if self.value(member) != "null" => {
+                    found.extend(field::field(member.row).map(|field| field.key));
+                }
+                Some(Role::Read(Name::ExtraBody)) => {
+                    let fields = value::members(self.value(member))
+                        .filter_map(|(key, _)| field::find(key.as_bytes()).and_then(field::field));
+                    found.extend(
+                        fields.filter(|field| field.kept_out_of_extra_body()).map(|field| field.nested),
+                    );
+                }
+                _ => {}
+            }
+        }
+        found
     }
 
-    /// Whether a required field of the operation is there (`messages`, `input`, `prompt`).
-    pub fn has(&self, _key: &str) -> bool {
-        false
+    /// Whether a field is there and not null: the required ones of an operation (`messages`,
+    /// `input`, `prompt`).
+    pub fn has(&self, key: &str) -> bool {
+        self.raw(key).is_some_and(|value| value != "null")
+    }
+
+    /// The JSON text of a top-level field; of its last occurrence, as parsers have it.
+    pub fn raw(&self, key: &str) -> Option<&str> {
+        let found = self.members.iter().filter(|member| self.is(member, key)).last()?;
+        Some(self.value(found))
     }
 
     /// A body like this one with top-level fields replaced or added: (key, JSON text).
     ///
     /// # Errors
     /// As [`Envelope::read`], which reads the result.
-    pub fn with(&self, _fields: &[(String, String)]) -> Result<Envelope, EnvelopeError> {
-        Ok(self.clone())
+    pub fn with(&self, fields: &[(String, String)]) -> Result<Envelope, EnvelopeError> {
+        read::read(splice::replaced(self, fields))
     }
 
     /// The rewritten body: slices of the original around what changed. Gateway fields are cut out,
-    /// `extra_body` is merged, everything else goes as it was written.
-    pub fn rewrite(&self, _rewrite: &Rewrite<'_>) -> Vec<Bytes> {
-        vec![self.body.clone()]
+    /// `extra_body` is merged (its fields win, as in OpenAI's SDK, but `model`, `stream` and
+    /// `stream_options` are never taken from it), everything else goes as it was written.
+    pub fn rewrite(&self, rewrite: &Rewrite<'_>) -> Vec<Bytes> {
+        splice::rewritten(self, rewrite)
+    }
+
+    fn seconds(&self, name: Name) -> Option<f64> {
+        value::seconds(self.text(name)?).filter(|seconds| *seconds > 0.0)
+    }
+
+    /// The JSON text of a field that is read.
+    fn text(&self, name: Name) -> Option<&str> {
+        self.members.named(name).map(|member| self.value(member))
+    }
+
+    fn value(&self, member: &Member) -> &str {
+        self.slice(member.value as usize, member.end as usize)
+    }
+
+    fn is(&self, member: &Member, key: &str) -> bool {
+        let text = member.key();
+        if text.escaped {
+            value::decoded(self.slice(text.start - 1, text.end + 1)) == key
+        } else {
+            self.body.get(text.start..text.end) == Some(key.as_bytes())
+        }
+    }
+
+    /// Text of the body. Offsets come from the scanner and lie on tokens, hence on characters.
+    fn slice(&self, start: usize, end: usize) -> &str {
+        self.body.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ mod error;
 mod operation;
 mod price;
 mod provider;
+mod scan;
 mod secret;
 mod target;
 

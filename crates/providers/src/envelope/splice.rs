@@ -1,0 +1,254 @@
+//! Splicing: a body out of slices of another, with some fields replaced, cut or added.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::field::{Name, Role};
+use super::member::Member;
+use super::{Envelope, MetadataRule, Rewrite, value};
+
+/// Bodies up to this many bytes come out in one piece: copying them is cheaper than a longer write.
+const WHOLE: usize = 4096;
+
+/// In longer bodies, slices shorter than this many bytes are copied into their neighbours.
+const SMALL: usize = 512;
+
+/// What becomes of one field.
+enum Change<'a> {
+    Keep,
+    Cut,
+    Replace(Cow<'a, str>),
+}
+
+pub(super) fn rewritten(envelope: &Envelope, rewrite: &Rewrite<'_>) -> Vec<Bytes> {
+    let merged: Vec<(Cow<'_, str>, &str)> = envelope
+        .text(Name::ExtraBody)
+        .into_iter()
+        .flat_map(value::members)
+        .filter(|(key, _)| !is_decided_here(key))
+        .collect();
+    let default = |key: &str| rewrite.defaults.iter().find(|(name, _)| name == key).map(|(_, text)| &**text);
+    let sent = |key: &str| envelope.raw(key).is_some() || merged.iter().any(|(name, _)| name == key);
+    let mut splice = Splice::new(envelope);
+    if envelope.members.named(Name::Model).is_none() {
+        splice.add("model", &quoted(rewrite.model));
+    }
+    for member in envelope.members.iter() {
+        match change(envelope, rewrite, member) {
+            Change::Keep if merged.iter().any(|(key, _)| envelope.is(member, key)) => splice.cut(member),
+            Change::Keep => splice.keep(member),
+            Change::Cut => splice.cut(member),
+            Change::Replace(text) => splice.replace(member, &text),
+        }
+    }
+    for (key, text) in &merged {
+        splice.add(key, text);
+    }
+    if rewrite.ask_usage && envelope.text(Name::StreamOptions).is_none() {
+        splice.add("stream_options", &asking_usage(default("stream_options").unwrap_or("null")));
+    }
+    for (key, text) in rewrite.defaults {
+        let settled = matches!(&**key, "model" | "stream") || key == "stream_options" && rewrite.ask_usage;
+        if !settled && !sent(key) {
+            splice.add(key, text);
+        }
+    }
+    splice.finish()
+}
+
+pub(super) fn replaced(envelope: &Envelope, fields: &[(String, String)]) -> Bytes {
+    let mut splice = Splice::new(envelope);
+    let mut done = vec![false; fields.len()];
+    for member in envelope.members.iter() {
+        match fields.iter().position(|(key, _)| envelope.is(member, key)) {
+            None => splice.keep(member),
+            Some(at) if done[at] => splice.cut(member),
+            Some(at) => {
+                done[at] = true;
+                splice.replace(member, &fields[at].1);
+            }
+        }
+    }
+    for ((key, text), done) in fields.iter().zip(done) {
+        if !done {
+            splice.add(key, text);
+        }
+    }
+    splice.whole()
+}
+
+/// Fields that say what the gateway has decided; no other place may say it differently.
+fn is_decided_here(key: &str) -> bool {
+    matches!(key, "model" | "stream" | "stream_options" | "extra_body")
+}
+
+fn change<'a>(envelope: &'a Envelope, rewrite: &Rewrite<'_>, member: &Member) -> Change<'a> {
+    let text = envelope.value(member);
+    match member.role() {
+        None | Some(Role::Read(Name::Stream)) => Change::Keep,
+        Some(Role::Read(Name::Model)) => Change::Replace(Cow::Owned(quoted(rewrite.model))),
+        Some(Role::Read(Name::StreamOptions)) if rewrite.ask_usage => {
+            Change::Replace(Cow::Owned(asking_usage(text)))
+        }
+        Some(Role::Read(Name::StreamOptions)) => Change::Keep,
+        Some(Role::Read(Name::Metadata)) => metadata(rewrite.metadata, text),
+        Some(Role::User) if !rewrite.drop_user => Change::Keep,
+        Some(_) => Change::Cut,
+    }
+}
+
+fn metadata(rule: MetadataRule, text: &str) -> Change<'_> {
+    let Some(object) = value::object(text) else { return Change::Cut };
+    match rule {
+        MetadataRule::Drop => Change::Cut,
+        MetadataRule::UserIdOnly => match value::field_of(&object, "user_id") {
+            Some(user) => Change::Replace(Cow::Owned(format!("{{\"user_id\":{user}}}"))),
+            None => Change::Cut,
+        },
+        MetadataRule::WithoutTags => {
+            let mut members = value::members(&object).peekable();
+            if matches!(object, Cow::Borrowed(_)) && !value::members(&object).any(|(key, _)| key == "tags") {
+                return Change::Keep;
+            }
+            let mut left = String::with_capacity(object.len());
+            while let Some((key, text)) = members.next() {
+                if key != "tags" {
+                    left.push(if left.is_empty() { '{' } else { ',' });
+                    left.push_str(&quoted(&key));
+                    left.push(':');
+                    left.push_str(text);
+                }
+            }
+            left.push_str(if left.is_empty() { "{}" } else { "}" });
+            Change::Replace(Cow::Owned(left))
+        }
+    }
+}
+
+/// Stream options with `include_usage: true` and whatever else was there.
+fn asking_usage(options: &str) -> String {
+    let mut text = String::from("{\"include_usage\":true");
+    for (key, value) in value::members(options).filter(|(key, _)| key != "include_usage") {
+        text.push(',');
+        text.push_str(&quoted(&key));
+        text.push(':');
+        text.push_str(value);
+    }
+    text.push('}');
+    text
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The body under construction. Source text that goes on in one run becomes one piece.
+struct Splice<'a> {
+    envelope: &'a Envelope,
+    small: usize,
+    done: Vec<Bytes>,
+    text: Vec<u8>,
+    run: Range<usize>,
+    /// Where the previous field ends, or the inside of the object begins.
+    before: usize,
+    empty: bool,
+}
+
+impl<'a> Splice<'a> {
+    fn new(envelope: &'a Envelope) -> Self {
+        let inside = envelope.inside as usize;
+        let whole = envelope.body.len() <= WHOLE;
+        Splice {
+            envelope,
+            small: if whole { usize::MAX } else { SMALL },
+            done: Vec::with_capacity(if whole { 1 } else { 8 }),
+            text: Vec::with_capacity(if whole { envelope.body.len() + 128 } else { SMALL }),
+            run: 0..inside,
+            before: inside,
+            empty: true,
+        }
+    }
+
+    fn keep(&mut self, member: &Member) {
+        self.source(member, member.end as usize);
+    }
+
+    fn replace(&mut self, member: &Member, text: &str) {
+        self.source(member, member.value as usize);
+        self.write(text.as_bytes());
+        self.before = member.end as usize;
+    }
+
+    fn cut(&mut self, member: &Member) {
+        self.before = member.end as usize;
+    }
+
+    /// A field behind those so far.
+    fn add(&mut self, key: &str, text: &str) {
+        let comma = if self.empty { "" } else { "," };
+        self.empty = false;
+        self.write(format!("{comma}{}:{text}", quoted(key)).as_bytes());
+    }
+
+    /// Source text from behind the previous field up to `end`: with its comma, if one is wanted.
+    fn source(&mut self, member: &Member, end: usize) {
+        let first = self.before == self.envelope.inside as usize;
+        let from = if self.empty && !first { member.start as usize } else { self.before };
+        if !self.empty && first {
+            self.write(b",");
+        }
+        self.empty = false;
+        self.take(from..end);
+        self.before = end;
+    }
+
+    fn take(&mut self, range: Range<usize>) {
+        if range.start == self.run.end {
+            self.run.end = range.end;
+        } else {
+            self.settle();
+            self.run = range;
+        }
+    }
+
+    fn write(&mut self, text: &[u8]) {
+        self.settle();
+        self.text.extend_from_slice(text);
+    }
+
+    /// Moves the run of source text to what is done.
+    fn settle(&mut self) {
+        let run = std::mem::replace(&mut self.run, 0..0);
+        if run.len() < self.small {
+            self.text.extend_from_slice(self.envelope.body.get(run).unwrap_or_default());
+        } else {
+            if !self.text.is_empty() {
+                self.done.push(Bytes::from(std::mem::take(&mut self.text)));
+            }
+            self.done.push(self.envelope.body.slice(run));
+        }
+    }
+
+    fn close(&mut self) {
+        let end = self.envelope.members.iter().last().map_or(self.envelope.inside, |member| member.end);
+        self.take(end as usize..self.envelope.body.len());
+        self.settle();
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        self.close();
+        if !self.text.is_empty() {
+            self.done.push(Bytes::from(self.text));
+        }
+        self.done
+    }
+
+    fn whole(mut self) -> Bytes {
+        self.small = usize::MAX;
+        self.close();
+        Bytes::from(self.text)
+    }
+}
