@@ -7,22 +7,27 @@
 //!
 //! Map: `envelope.rs` reading and splicing bodies; `provider.rs` the traits and the list;
 //! `provider/` one file each, `compatible.rs` the table; `dialect/` the hub and the wire formats;
-//! `framing/` bytes to frames; `target.rs` where a deployment lives; `price.rs` the model catalogue;
+//! `framing/` bytes to frames ([`SseFramer`]); `scan.rs` the JSON scanner under the envelope;
+//! `reply_span.rs` `model` and `usage` of a reply that passes unchanged ([`reply_spans`]); `target.rs` where a deployment lives; `price.rs` the model catalogue;
 //! `error.rs` what upstreams answer when they refuse.
 
 mod envelope;
 mod error;
+mod framing;
 mod operation;
 mod price;
 mod provider;
+mod reply_span;
 mod scan;
 mod secret;
 mod target;
 
 pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite};
 pub use error::{ErrorKind, UpstreamError};
+pub use framing::{SseFrame, SseFramer, SseTooLong};
 pub use operation::Operation;
 pub use price::{Catalogue, ModelFacts, Usage};
 pub use provider::{Ask, Coder, Prepared, Provider};
+pub use reply_span::{ReplySpans, reply_spans};
 pub use secret::Secret;
 pub use target::{Endpoint, Place, Target, TargetError, TargetSpec};

@@ -107,31 +107,24 @@ fn metadata(rule: MetadataRule, text: &str) -> Change<'_> {
             Some(user) => Change::Replace(Cow::Owned(format!("{{\"user_id\":{user}}}"))),
             None => Change::Cut,
         },
-        MetadataRule::WithoutTags => {
-            let mut members = value::members(&object).peekable();
-            if matches!(object, Cow::Borrowed(_)) && !value::members(&object).any(|(key, _)| key == "tags") {
-                return Change::Keep;
-            }
-            let mut left = String::with_capacity(object.len());
-            while let Some((key, text)) = members.next() {
-                if key != "tags" {
-                    left.push(if left.is_empty() { '{' } else { ',' });
-                    left.push_str(&quoted(&key));
-                    left.push(':');
-                    left.push_str(text);
-                }
-            }
-            left.push_str(if left.is_empty() { "{}" } else { "}" });
-            Change::Replace(Cow::Owned(left))
-        }
+        MetadataRule::WithoutTags => match &object {
+            Cow::Borrowed(text) if value::field_of(text, "tags").is_none() => Change::Keep,
+            _ => Change::Replace(Cow::Owned(without(&object, "tags", String::from("{")))),
+        },
     }
 }
 
 /// Stream options with `include_usage: true` and whatever else was there.
 fn asking_usage(options: &str) -> String {
-    let mut text = String::from("{\"include_usage\":true");
-    for (key, value) in value::members(options).filter(|(key, _)| key != "include_usage") {
-        text.push(',');
+    without(options, "include_usage", String::from("{\"include_usage\":true"))
+}
+
+/// The members of an object less one, behind those that `text` begins with.
+fn without(object: &str, less: &str, mut text: String) -> String {
+    for (key, value) in value::members(object).filter(|(key, _)| key != less) {
+        if text.len() > 1 {
+            text.push(',');
+        }
         text.push_str(&quoted(&key));
         text.push(':');
         text.push_str(value);

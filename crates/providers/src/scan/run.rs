@@ -37,8 +37,8 @@ pub(crate) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
 #[inline]
 fn word(bytes: &[u8], at: usize) -> Option<u64> {
     let word = u64::from_le_bytes(*bytes.get(at..)?.first_chunk::<8>()?);
-    let quote = word ^ LOW * u64::from(b'"');
-    let slash = word ^ LOW * u64::from(b'\\');
+    let quote = word ^ (LOW * u64::from(b'"'));
+    let slash = word ^ (LOW * u64::from(b'\\'));
     let marks = quote.wrapping_sub(LOW) & !quote
         | slash.wrapping_sub(LOW) & !slash
         | word.wrapping_sub(LOW * 0x20) & !word;
