@@ -1,7 +1,9 @@
-//! The outcome of a decision: a plan that yields the first choice at once and the next on demand,
-//! and, when asked, a verdict for every deployment.
+//! The outcome of a decision: a plan that yields the first choice at once and the next on demand.
 
-use crate::{Chance, DeploymentIndex, Moment, NoRoute, RoutingTable, Signals};
+use crate::bits::Bits;
+use crate::group::{GroupId, ModelGroup};
+use crate::strategy::Strategy;
+use crate::{Chance, DeploymentIndex, Moment, RoutingTable, Signals};
 
 /// By which step a requested name was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,87 +23,157 @@ pub enum Resolution {
 /// What [`RoutingTable::decide`] found: who may serve the call, in which order.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    // private: the group, captures, the permitted bitmap, the tried bitmap
-    _private: (),
+    pub(crate) group: GroupId,
+    pub(crate) resolution: Resolution,
+    pub(crate) captured: Option<Box<str>>,
+    pub(crate) group_size: u32,
+    /// What tags permit, whatever its health: the plan never leaves it.
+    pub(crate) permitted: Bits,
+    pub(crate) tried: Bits,
+    pub(crate) first: Choice,
+    pub(crate) current: Choice,
+}
+
+/// One pick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) position: u32,
+    pub(crate) deployment: DeploymentIndex,
+    pub(crate) order: Option<i64>,
 }
 
 impl Decision {
     /// The first choice.
     pub fn first(&self) -> DeploymentIndex {
-        DeploymentIndex(0)
+        self.first.deployment
     }
 
     /// The next choice after the current one failed: untried deployments of the permitted first
-    /// (smallest order, then strategy), then again among all that are healthy (row D11). `None`
-    /// when everything permitted is cooling. With `other_only`, never the current one again.
+    /// (smallest order, then strategy), then again among all that are healthy (row D11), the one
+    /// that has just failed only when there is no other. `None` when everything permitted is cooling.
     pub fn next(
         &mut self,
-        _table: &RoutingTable,
-        _signals: &dyn Signals,
-        _moment: Moment,
-        _chance: Chance,
+        table: &RoutingTable,
+        signals: &dyn Signals,
+        moment: Moment,
+        chance: Chance,
     ) -> Option<DeploymentIndex> {
-        None
+        let group = table.group(self.group);
+        let mut healthy = self.permitted.without(&self.cooling(group, signals, moment));
+        group.drop_unordered(&mut healthy);
+        let mut candidates = healthy.without(&self.tried);
+        if candidates.is_empty() {
+            // A new round.
+            self.tried = Bits::only(group.size(), self.current.position as usize);
+            candidates = healthy.without(&self.tried);
+        }
+        if candidates.is_empty() {
+            candidates = healthy;
+        }
+        let choice = pick(group, table.strategy(), candidates, chance, |_| true)?;
+        self.tried.insert(choice.position as usize);
+        self.current = choice;
+        Some(choice.deployment)
+    }
+
+    /// `order` of the current choice.
+    pub fn level(&self) -> Option<i64> {
+        self.current.order
+    }
+
+    /// Whether the current choice is of another `order` than the first was: LiteLLM counts that
+    /// step as a fallback.
+    pub fn changed_level(&self) -> bool {
+        self.current.order != self.first.order
     }
 
     /// How the name was found.
     pub fn resolution(&self) -> Resolution {
-        Resolution::Exact
+        self.resolution
     }
 
     /// The requested name, when the deployments stand behind a wildcard: the key of their
-    /// cooldowns, see [`Signals::observe`].
+    /// cooldowns, see [`Signals::observe`]. With a guessed provider it is in front, so that both
+    /// spellings of one model share their cooldown.
     pub fn captured(&self) -> Option<&str> {
-        None
+        self.captured.as_deref()
     }
 
     /// Number of deployments configured in the group (whatever their health and tags).
     pub fn group_size(&self) -> usize {
-        0
+        self.group_size as usize
     }
 
-    /// Whether one that has not been tried, or another than `current`, is healthy and permitted.
-    pub fn has_other(&self, _current: DeploymentIndex, _signals: &dyn Signals, _moment: Moment) -> bool {
-        false
+    /// Whether another than `current` is healthy and permitted.
+    pub fn has_other(
+        &self,
+        table: &RoutingTable,
+        current: DeploymentIndex,
+        signals: &dyn Signals,
+        moment: Moment,
+    ) -> bool {
+        let group = table.group(self.group);
+        let mut healthy = self.permitted.without(&self.cooling(group, signals, moment));
+        group.drop_unordered(&mut healthy);
+        healthy.iter().any(|position| group.member(position) != current)
+    }
+
+    /// Every deployment that the plan can yield while its health does not change: ascending.
+    pub fn permitted(&self, table: &RoutingTable) -> Vec<DeploymentIndex> {
+        let group = table.group(self.group);
+        self.permitted.iter().map(|position| group.member(position)).collect()
+    }
+
+    fn cooling(&self, group: &ModelGroup, signals: &dyn Signals, moment: Moment) -> Bits {
+        cooling(group, &self.permitted, signals, self.captured(), moment)
     }
 }
 
-/// A decision with its reasons.
-#[derive(Clone, Debug)]
-pub struct Explanation {
-    /// What `decide` says to the same question.
-    pub decision: Result<Decision, NoRoute>,
-    /// The group that the name led to, if any: `model_name` as configured.
-    pub group: Option<String>,
-    /// One verdict for every deployment of the group, in the order of the config.
-    pub verdicts: Vec<Verdict>,
-    /// Notes on the name and the tags: alias followed, provider guessed, prefix stripped, failed open.
-    pub notes: Vec<String>,
+/// Those of `candidates` that are cooling down.
+pub(crate) fn cooling(
+    group: &ModelGroup,
+    candidates: &Bits,
+    signals: &dyn Signals,
+    captured: Option<&str>,
+    moment: Moment,
+) -> Bits {
+    let mut cooling = Bits::none(group.size());
+    for position in candidates.iter() {
+        let until = signals.observe(group.member(position), captured).cooling_until;
+        if until.is_some_and(|until| until > moment) {
+            cooling.insert(position);
+        }
+    }
+    cooling
 }
 
-/// What became of one deployment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Which.
-    pub deployment: DeploymentIndex,
-    /// Why it was kept or removed.
-    pub reason: Reason,
-}
+/// Picks that may turn out to be cooling before all candidates are asked.
+const LUCKY_DRAWS: usize = 8;
 
-/// Why a deployment was kept or removed. `Display` is made to be read: it names the tag, the order,
-/// the rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// In the plan; `text` says why (which tags matched, default pool, ...).
-    Kept {
-        /// For a person.
-        text: String,
-    },
-    /// Not in the plan.
-    Removed {
-        /// The stage: `blocked`, `tags`, `health`, `order`.
-        stage: &'static str,
-        /// For a person.
-        text: String,
-    },
+/// The strategy's pick of the smallest order, asking for the health of what was picked and not of
+/// all. Taking out a cooling pick and drawing again leaves every healthy candidate the chance that
+/// it would have had among the healthy alone.
+pub(crate) fn pick(
+    group: &ModelGroup,
+    strategy: &dyn Strategy,
+    mut candidates: Bits,
+    mut chance: Chance,
+    healthy: impl Fn(DeploymentIndex) -> bool,
+) -> Option<Choice> {
+    for draw in 0.. {
+        if draw == LUCKY_DRAWS {
+            let sick: Vec<usize> =
+                candidates.iter().filter(|position| !healthy(group.member(*position))).collect();
+            sick.into_iter().for_each(|position| candidates.remove(position));
+        }
+        let (order, level) = group.first_level(&candidates);
+        let position = strategy.pick(group, &level, chance)?;
+        let deployment = group.member(position);
+        if draw >= LUCKY_DRAWS || healthy(deployment) {
+            return Some(Choice { position: u32::try_from(position).unwrap_or(u32::MAX), deployment, order });
+        }
+        candidates.remove(position);
+        chance = chance.next();
+    }
+    None
 }

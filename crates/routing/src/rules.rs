@@ -54,6 +54,9 @@ pub struct Rules {
     pub wildcard_id_is_refused: bool,
     /// D26: `default_fallbacks` help an unknown name without any wildcard in the config.
     pub default_fallbacks_always: bool,
+    /// D30: a deployment left out for a mistake still counts for the default pool and for what
+    /// tags its group knows.
+    pub left_out_count: bool,
 }
 
 impl From<RoutingMode> for Rules {
@@ -73,6 +76,7 @@ impl From<RoutingMode> for Rules {
             regex_miss_is_local: on,
             wildcard_id_is_refused: on,
             default_fallbacks_always: on,
+            left_out_count: on,
         }
     }
 }

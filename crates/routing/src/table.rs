@@ -1,91 +1,18 @@
 //! `RoutingTable::decide`: the stages, one line each.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
+use crate::course::Course;
+use crate::explain::{Collector, Reasons};
+use crate::fallback::Fallbacks;
+use crate::group::{GroupId, ModelGroup};
+use crate::names::Names;
+use crate::strategy::{STRATEGIES, Strategy};
+use crate::tag::Tags;
 use crate::{
-    Chance, Decision, DeploymentIndex, DeploymentSpec, Explanation, LeftOutSpec, Mistake, Moment, NoRoute,
-    RequestTag, RoutingMode, Rules, Signals,
+    AliasSpec, Chance, Decision, DeploymentIndex, DeploymentSpec, Explanation, FallbackKind, Moment, NoRoute,
+    RequestTag, Rules, Signals,
 };
-
-/// Which provider a bare model name belongs to; the price table knows.
-pub trait ProviderGuess: Send + Sync {
-    /// `gpt-4o` is `Some("openai")`.
-    fn provider_of(&self, model: &str) -> Option<&str>;
-}
-
-/// Nothing is ever guessed.
-impl ProviderGuess for () {
-    fn provider_of(&self, _: &str) -> Option<&str> {
-        None
-    }
-}
-
-/// `model_group_alias`: one hop.
-#[derive(Clone, Debug, Default)]
-pub struct AliasSpec {
-    /// What clients may call.
-    pub name: String,
-    /// What it stands for.
-    pub target: String,
-    /// Callable, but not listed.
-    pub hidden: bool,
-}
-
-/// Which table of fallbacks an error asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FallbackKind {
-    /// `fallbacks`.
-    General,
-    /// `context_window_fallbacks`.
-    ContextWindow,
-    /// `content_policy_fallbacks`.
-    ContentPolicy,
-}
-
-/// The configured fallbacks: (key, names) in the order of the file.
-#[derive(Clone, Debug, Default)]
-pub struct FallbackSpec {
-    /// `fallbacks`; a key `*` counts as `default_fallbacks`.
-    pub general: Vec<(String, Vec<String>)>,
-    /// `context_window_fallbacks`.
-    pub context_window: Vec<(String, Vec<String>)>,
-    /// `content_policy_fallbacks`.
-    pub content_policy: Vec<(String, Vec<String>)>,
-    /// `default_fallbacks`.
-    pub default: Vec<String>,
-}
-
-/// Everything that a table is compiled from.
-#[derive(Clone)]
-pub struct TableSpec {
-    /// In the order of the file.
-    pub deployments: Vec<DeploymentSpec>,
-    /// Those left out for a mistake before the table was made.
-    pub left_out: Vec<LeftOutSpec>,
-    /// `model_group_alias`.
-    pub aliases: Vec<AliasSpec>,
-    /// All fallbacks.
-    pub fallbacks: FallbackSpec,
-    /// `enable_tag_filtering` of the router.
-    pub tag_filtering: bool,
-    /// `tag_filtering_match_any`.
-    pub match_any: bool,
-    /// `tag_routing_prefix`.
-    pub tag_prefix: String,
-    /// `routing_mode`.
-    pub mode: RoutingMode,
-    /// Provider inference for bare names.
-    pub guess: Arc<dyn ProviderGuess>,
-}
-
-/// A table, and what could not be put into it.
-pub struct Compiled {
-    /// Ready to decide; deployments at fault are left out of it (they keep their index).
-    pub table: RoutingTable,
-    /// Every mistake, not the first.
-    pub mistakes: Vec<Mistake>,
-}
 
 /// One question.
 #[derive(Clone, Copy)]
@@ -106,45 +33,70 @@ pub struct RouteRequest<'a> {
 
 /// The compiled, immutable table.
 pub struct RoutingTable {
-    rules: Rules,
-    deployments: Vec<DeploymentSpec>,
+    pub(crate) rules: Rules,
+    pub(crate) deployments: Vec<DeploymentSpec>,
+    /// By deployment: whether it was not left out.
+    pub(crate) serving: Vec<bool>,
+    pub(crate) aliases: Vec<AliasSpec>,
+    pub(crate) fallbacks: Fallbacks,
+    pub(crate) tag_filtering: bool,
+    pub(crate) match_any: bool,
+    pub(crate) tag_prefix: String,
+    /// Those of `model_name`s in the order of the file, then those of upstream names.
+    pub(crate) groups: Vec<ModelGroup>,
+    pub(crate) names: Names,
+    pub(crate) tags: Tags,
 }
 
 impl RoutingTable {
-    /// Compiles; reports every mistake, not the first.
-    pub fn compile(spec: TableSpec) -> Compiled {
-        let table = RoutingTable { rules: spec.mode.into(), deployments: spec.deployments };
-        Compiled { table, mistakes: Vec::new() }
-    }
-
     /// Who may serve this call, in which order. Computes no reasons.
     ///
     /// # Errors
     /// Says why nobody may.
-    pub fn decide(&self, _request: &RouteRequest<'_>, _signals: &dyn Signals) -> Result<Decision, NoRoute> {
-        Err(NoRoute::UnknownModel { wildcards_configured: false })
+    pub fn decide(&self, request: &RouteRequest<'_>, signals: &dyn Signals) -> Result<Decision, NoRoute> {
+        self.run(request, signals, &mut ())
     }
 
     /// The same decision by the same stages, with the reason for every deployment of the group.
     pub fn explain(&self, request: &RouteRequest<'_>, signals: &dyn Signals) -> Explanation {
-        let decision = self.decide(request, signals);
-        Explanation { decision, group: None, verdicts: Vec::new(), notes: Vec::new() }
+        let mut reasons = Reasons::default();
+        let decision = self.run(request, signals, &mut reasons);
+        reasons.explanation(decision)
+    }
+
+    /// The stages. Whatever else narrows a caller down belongs between the name and the tags.
+    fn run(
+        &self,
+        request: &RouteRequest<'_>,
+        signals: &dyn Signals,
+        seen: &mut impl Collector,
+    ) -> Result<Decision, NoRoute> {
+        let mut course = Course::by_name(self, request, signals, seen)?;
+        course.drop_paused(seen)?;
+        course.apply_tags(seen)?;
+        course.choose(seen)
     }
 
     /// The provider-qualified upstream model of `deployment` for this decision, captures filled in.
-    pub fn upstream_model<'a>(&'a self, _decision: &'a Decision, deployment: DeploymentIndex) -> Cow<'a, str> {
-        Cow::Borrowed(&self.deployments[deployment.slot()].model)
+    pub fn upstream_model<'a>(&'a self, decision: &'a Decision, deployment: DeploymentIndex) -> Cow<'a, str> {
+        let template = self.deployments.get(deployment.slot()).map_or("", |spec| spec.model.as_str());
+        match (self.group(decision.group).pattern(), decision.captured()) {
+            (Some(pattern), Some(name)) => {
+                pattern.fill(template, name, self.rules.anchor_end, self.rules.last_captures_fill)
+            }
+            _ => Cow::Borrowed(template),
+        }
     }
 
     /// The fallback names for a requested name: key matching by the literal name, else the
     /// provider-stripped name, else a pattern (row D18). Empty when none is configured.
-    pub fn fallbacks(&self, _requested: &str, _kind: FallbackKind) -> &[String] {
-        &[]
+    pub fn fallbacks(&self, requested: &str, kind: FallbackKind) -> &[String] {
+        self.fallbacks.of(requested, kind)
     }
 
     /// `default_fallbacks` (and the key `*`).
     pub fn default_fallbacks(&self) -> &[String] {
-        &[]
+        self.fallbacks.default()
     }
 
     /// The rules that the mode turned on.
@@ -157,39 +109,64 @@ impl RoutingTable {
         &self.deployments
     }
 
+    /// One of them.
+    pub fn deployment(&self, index: DeploymentIndex) -> Option<&DeploymentSpec> {
+        self.deployments.get(index.slot())
+    }
+
+    /// Whether the deployment is part of the table, not left out for a mistake.
+    pub fn serves(&self, index: DeploymentIndex) -> bool {
+        self.serving.get(index.slot()).copied().unwrap_or(false)
+    }
+
     /// The deployment of this id.
-    pub fn by_id(&self, _id: &str) -> Option<DeploymentIndex> {
-        None
+    pub fn by_id(&self, id: &str) -> Option<DeploymentIndex> {
+        self.names.entries.get(id)?.id.map(|(deployment, _)| deployment)
     }
 
     /// Names to list, in LiteLLM's order: visible aliases first, then groups as in the file
     /// (wildcards included, as written).
     pub fn names(&self) -> Vec<&str> {
-        Vec::new()
+        let aliases = self.aliases.iter().filter(|alias| !alias.hidden).map(|alias| alias.name.as_str());
+        let is_named =
+            |group: &ModelGroup| self.names.entries.get(group.name()).is_some_and(|m| m.group.is_some());
+        let mut listed = std::collections::HashSet::new();
+        let groups =
+            self.groups.iter().filter(|group| group.size() > 0 && is_named(group)).map(ModelGroup::name);
+        aliases.chain(groups).filter(|name| listed.insert(*name)).collect()
     }
 
     /// Whether any group is a wildcard.
     pub fn has_wildcards(&self) -> bool {
-        false
+        !self.names.patterns.is_empty()
+    }
+
+    /// Every tag that a deployment carries, sorted.
+    pub fn tags(&self) -> Vec<&str> {
+        let mut tags: Vec<&str> = self.tags.iter().collect();
+        tags.sort_unstable();
+        tags
     }
 
     /// Deployments that `name` stands for (exact group, alias, wildcard text as written).
-    pub fn members(&self, _name: &str) -> Vec<DeploymentIndex> {
-        Vec::new()
+    pub fn members(&self, name: &str) -> Vec<DeploymentIndex> {
+        let meaning = self.names.entries.get(self.names.behind_alias(name));
+        meaning
+            .and_then(|meaning| meaning.group)
+            .map(|group| self.group(group).members().to_vec())
+            .unwrap_or_default()
     }
-}
 
-impl Moment {
-    /// Milliseconds from `self` until `later`, 0 when it has passed.
-    pub fn until(self, later: Moment) -> u64 {
-        later.0.saturating_sub(self.0)
+    /// The target when `name` is an alias, else `name`.
+    pub(crate) fn behind_alias<'a>(&'a self, name: &'a str) -> &'a str {
+        self.names.behind_alias(name)
     }
-}
 
-impl Chance {
-    /// The chance of the next pick in one plan.
-    #[must_use]
-    pub fn next(self) -> Chance {
-        Chance { sequence: self.sequence, draw: self.draw.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31) ^ self.draw }
+    pub(crate) fn group(&self, id: GroupId) -> &ModelGroup {
+        &self.groups[id.0 as usize]
+    }
+
+    pub(crate) fn strategy(&self) -> &'static dyn Strategy {
+        STRATEGIES[0].1
     }
 }

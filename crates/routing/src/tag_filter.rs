@@ -1,0 +1,253 @@
+//! The tag stage: which candidates of a group the tags of a request permit.
+//!
+//! Every tag is one look-up and one AND or OR over the words of the group's sets. What plain tags,
+//! constraints, `tag_regex`, the default pool and failing open mean together is `select` and
+//! `fail_open` below; the wording of the reasons is in `tag_reasons.rs`.
+
+use crate::bits::Bits;
+use crate::explain::Collector;
+use crate::group::ModelGroup;
+use crate::tag::{ParsedTag, Tags, Wish};
+use crate::{RequestTag, Rules};
+
+/// One run of the stage.
+pub(crate) struct TagFilter<'a> {
+    pub(crate) group: &'a ModelGroup,
+    pub(crate) tags: &'a Tags,
+    pub(crate) rules: &'a Rules,
+    /// `tag_routing_prefix`.
+    pub(crate) prefix: &'a str,
+    /// `tag_filtering_match_any`.
+    pub(crate) match_any: bool,
+    /// Whether the group's own tags count as known (row D21).
+    pub(crate) knows_tags: bool,
+    /// The candidates are one deployment that was asked for by its id.
+    pub(crate) by_id: bool,
+    pub(crate) request: &'a [RequestTag<'a>],
+    pub(crate) user_agent: Option<&'a str>,
+}
+
+/// By which rule deployments were permitted, or none was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pool {
+    /// The group declares no tags, so it is open (row D5).
+    Open,
+    /// Plain tags, or a regex beside them.
+    Matched,
+    /// Only `&` and `!`, searched in the whole group.
+    Required,
+    /// No plain tag, but a regex that fits the client.
+    Regex,
+    /// No plain tag: the default pool.
+    Default,
+    /// Plain tags that the group does not know: the default pool.
+    DefaultForUnknown,
+    /// No plain tag and no default pool: everything.
+    Everything,
+    /// No plain tag, no default pool, and no regex fits: what has no regex (row D23).
+    WithoutRegex,
+    /// The same under LiteLLM's rule: nothing.
+    RegexMiss,
+    /// Nothing was permitted, and the group fails open.
+    FailedOpen,
+}
+
+/// Why nothing is permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The tags fit nothing.
+    Mismatch,
+    /// The request belongs to the default pool, and nothing of that can serve at all.
+    NoDefaultLeft,
+}
+
+/// The tags of a request, as sets over the group.
+pub(crate) struct Wishes {
+    plain: bool,
+    /// A plain tag is known to the group or came with the prefix.
+    known: bool,
+    any: Bits,
+    every: Bits,
+    excluded: Bits,
+    requires: bool,
+    required: Bits,
+}
+
+impl<'a> TagFilter<'a> {
+    /// The stage.
+    pub(crate) fn permitted(&self, candidates: &Bits, seen: &mut impl Collector) -> Result<Bits, Refusal> {
+        if self.rules.untagged_groups_are_open && !self.group.declares_tags() {
+            return self.report(candidates, self.constrained(candidates), Pool::Open, seen);
+        }
+        let (pool, permitted) = self.select(candidates);
+        if !permitted.is_empty() {
+            return self.report(candidates, permitted, pool, seen);
+        }
+        if let Some(permitted) = self.fail_open(candidates) {
+            return self.report(candidates, permitted, Pool::FailedOpen, seen);
+        }
+        if pool == Pool::Default && !self.group.defaults().meets(candidates) {
+            self.report(candidates, permitted, pool, seen).or(Err(Refusal::NoDefaultLeft))
+        } else {
+            self.report(candidates, permitted, pool, seen)
+        }
+    }
+
+    /// What is permitted when nothing else is and a candidate has `allow_fail_open`: the operator's
+    /// own constraints hold, everything else is dropped. An invented `&tag` may not hide a rest of
+    /// required tags that could be met.
+    pub(crate) fn fail_open(&self, candidates: &Bits) -> Option<Bits> {
+        if !self.group.fail_open().meets(candidates) || self.invents_requirement(candidates) {
+            return None;
+        }
+        let pool = self.constrained(candidates);
+        let defaults = pool.and(self.group.defaults());
+        let permitted = if defaults.is_empty() { pool } else { defaults };
+        (!permitted.is_empty()).then_some(permitted)
+    }
+
+    fn select(&self, candidates: &Bits) -> (Pool, Bits) {
+        let wishes = self.wishes(|_| true);
+        let mut pool = candidates.without(&wishes.excluded);
+        pool.keep(&wishes.required);
+        // `None`: no candidate looks at the client, or the client does not say what it is.
+        let hits = self.agent_line(candidates).map(|line| self.group.regex_hits(&line).and(&pool));
+        if wishes.plain {
+            return self.select_plain(&wishes, &pool, hits);
+        }
+        if wishes.requires {
+            return (Pool::Required, pool);
+        }
+        match hits {
+            Some(hits) if !hits.is_empty() => (Pool::Regex, hits),
+            _ if self.has_default(candidates) => (Pool::Default, pool.and(self.group.defaults())),
+            None => (Pool::Everything, pool),
+            Some(_) if self.rules.regex_miss_is_local => {
+                (Pool::WithoutRegex, pool.without(self.group.with_regex()))
+            }
+            Some(none) => (Pool::RegexMiss, none),
+        }
+    }
+
+    fn select_plain(&self, wishes: &Wishes, pool: &Bits, hits: Option<Bits>) -> (Pool, Bits) {
+        let mut matched = if self.match_any { wishes.any.clone() } else { wishes.every.clone() };
+        if let Some(mut hits) = hits {
+            if !self.match_any {
+                // Where all tags must be there, a regex cannot stand in for them.
+                hits.drop(self.group.tagged());
+            }
+            matched.add(&hits);
+        }
+        matched.keep(pool);
+        if matched.is_empty() && !wishes.known {
+            return (Pool::DefaultForUnknown, pool.and(self.group.defaults()));
+        }
+        (Pool::Matched, matched)
+    }
+
+    /// Row D4: by the config, else by what is there. A deployment asked for by its id is its own
+    /// pool, or ids would be of no use without tags.
+    fn has_default(&self, candidates: &Bits) -> bool {
+        if self.rules.default_pool_by_config && !self.by_id {
+            let left_out = self.rules.left_out_count && self.group.left_out_default();
+            return left_out || !self.group.defaults().is_empty();
+        }
+        self.group.defaults().meets(candidates)
+    }
+
+    /// The candidates that the operator's own constraints leave.
+    fn constrained(&self, candidates: &Bits) -> Bits {
+        let policy = self.wishes(|tag| tag.origin.is_policy());
+        let mut pool = candidates.without(&policy.excluded);
+        pool.keep(&policy.required);
+        pool
+    }
+
+    fn invents_requirement(&self, candidates: &Bits) -> bool {
+        let mut pool = candidates.without(&self.wishes(|_| true).excluded);
+        let (mut known, mut invented) = (false, false);
+        for tag in self.parsed() {
+            if let Wish::Require(text) = tag.wish {
+                match self.carriers(text) {
+                    _ if !self.is_known(text, tag.prefixed) => invented = true,
+                    Some(carriers) => {
+                        known = true;
+                        pool.keep(carriers);
+                    }
+                    None => return false,
+                }
+            }
+        }
+        known && invented && !pool.is_empty()
+    }
+
+    fn wishes(&self, counts: impl Fn(&RequestTag<'_>) -> bool) -> Wishes {
+        let size = self.group.size();
+        let none = Bits::none(size);
+        let mut wishes = Wishes {
+            plain: false,
+            known: false,
+            any: none.clone(),
+            every: self.group.all().clone(),
+            excluded: none.clone(),
+            requires: false,
+            required: self.group.all().clone(),
+        };
+        for tag in self.request.iter().filter(|tag| counts(tag)) {
+            let tag = ParsedTag::read(&tag.text, self.prefix);
+            match tag.wish {
+                Wish::Plain(text) => {
+                    let carriers = self.carriers(text).unwrap_or(&none);
+                    wishes.plain = true;
+                    wishes.known |= self.is_known(text, tag.prefixed);
+                    wishes.any.add(carriers);
+                    wishes.every.keep(carriers);
+                }
+                Wish::Exclude(text) => wishes.excluded.add(self.carriers(text).unwrap_or(&none)),
+                Wish::Require(text) => {
+                    wishes.requires = true;
+                    wishes.required.keep(self.carriers(text).unwrap_or(&none));
+                }
+                Wish::Nothing => (),
+            }
+        }
+        wishes
+    }
+
+    pub(crate) fn parsed(&self) -> impl Iterator<Item = ParsedTag<'a>> {
+        let (request, prefix) = (self.request, self.prefix);
+        request.iter().map(move |tag| ParsedTag::read(&tag.text, prefix))
+    }
+
+    pub(crate) fn carriers(&self, text: &str) -> Option<&'a Bits> {
+        self.group.carriers(self.tags.find(text)?)
+    }
+
+    /// Whether a tag that matches nothing is a refusal and not a stranger.
+    pub(crate) fn is_known(&self, text: &str, prefixed: bool) -> bool {
+        prefixed
+            || self.knows_tags
+                && self.tags.find(text).is_some_and(|id| {
+                    self.group.carriers(id).is_some()
+                        || self.rules.left_out_count && self.group.left_out_carried(id)
+                })
+    }
+
+    /// What `tag_regex` is searched in.
+    fn agent_line(&self, candidates: &Bits) -> Option<String> {
+        let agent = self.user_agent.filter(|agent| !agent.is_empty())?;
+        self.group.with_regex().meets(candidates).then(|| format!("User-Agent: {agent}"))
+    }
+
+    fn report(
+        &self,
+        candidates: &Bits,
+        permitted: Bits,
+        pool: Pool,
+        seen: &mut impl Collector,
+    ) -> Result<Bits, Refusal> {
+        seen.remove("tags", &candidates.without(&permitted), |position| self.why_removed(position, pool));
+        seen.keep(&permitted, |position| self.why_kept(position, pool));
+        if permitted.is_empty() { Err(Refusal::Mismatch) } else { Ok(permitted) }
+    }
+}

@@ -1,0 +1,97 @@
+//! The wording of what the tag stage did, for `explain`.
+
+use crate::tag::Wish;
+use crate::tag_filter::{Pool, TagFilter};
+
+impl TagFilter<'_> {
+    /// Why the deployment at `position` is permitted.
+    pub(crate) fn why_kept(&self, position: usize, pool: Pool) -> String {
+        let carried = self.plain_tags(|text| self.carries(position, text));
+        match pool {
+            Pool::Open => "no deployment of the group declares tags, so none of the request's matter".into(),
+            Pool::Matched if carried.is_empty() => "its tag_regex fits the User-Agent".into(),
+            Pool::Matched => format!("carries {}", list(&carried)),
+            Pool::Required => format!("carries all that is required: {}", list(&self.required())),
+            Pool::Regex => "its tag_regex fits the User-Agent".into(),
+            Pool::Default => "in the default pool, which serves requests without a plain tag".into(),
+            Pool::DefaultForUnknown => {
+                format!(
+                    "in the default pool, as no deployment of the group carries {}",
+                    list(&self.plain_tags(|_| true))
+                )
+            }
+            Pool::Everything => {
+                "the request has no plain tag and the group no default pool, so all may serve".into()
+            }
+            Pool::WithoutRegex => "no tag_regex fits the User-Agent, and this deployment has none".into(),
+            Pool::FailedOpen => {
+                "the tags fit nothing, and allow_fail_open drops those that the caller sent".into()
+            }
+            Pool::RegexMiss => String::new(),
+        }
+    }
+
+    /// Why it is not.
+    pub(crate) fn why_removed(&self, position: usize, pool: Pool) -> String {
+        if let Some(text) = self.broken_constraint(position) {
+            return text;
+        }
+        let plain = self.plain_tags(|_| true);
+        match pool {
+            Pool::Matched if self.match_any => format!("carries none of {}", list(&plain)),
+            Pool::Matched => {
+                format!("lacks {}", list(&self.plain_tags(|text| !self.carries(position, text))))
+            }
+            Pool::Default => "not in the default pool, which serves requests without a plain tag".into(),
+            Pool::DefaultForUnknown => {
+                format!(
+                    "not in the default pool, which serves as no deployment of the group carries {}",
+                    list(&plain)
+                )
+            }
+            Pool::Regex => "a tag_regex of others fits the User-Agent, none of this deployment does".into(),
+            Pool::WithoutRegex => "its tag_regex does not fit the User-Agent".into(),
+            Pool::RegexMiss => {
+                "no tag_regex of the group fits the User-Agent, and there is no default pool".into()
+            }
+            Pool::FailedOpen => "the group fails open to its default pool, and this is not in it".into(),
+            Pool::Open | Pool::Required | Pool::Everything => "its tags do not fit".into(),
+        }
+    }
+
+    fn broken_constraint(&self, position: usize) -> Option<String> {
+        self.parsed().find_map(|tag| match tag.wish {
+            Wish::Exclude(text) if self.carries(position, text) => {
+                Some(format!("carries `{text}`, which `!{text}` excludes"))
+            }
+            Wish::Require(text) if !self.carries(position, text) => {
+                Some(format!("does not carry `{text}`, which `&{text}` requires"))
+            }
+            _ => None,
+        })
+    }
+
+    fn carries(&self, position: usize, text: &str) -> bool {
+        self.carriers(text).is_some_and(|carriers| carriers.contains(position))
+    }
+
+    fn plain_tags(&self, counts: impl Fn(&str) -> bool) -> Vec<&str> {
+        let plain = self.parsed().filter_map(|tag| match tag.wish {
+            Wish::Plain(text) => Some(text),
+            _ => None,
+        });
+        plain.filter(|text| counts(text)).collect()
+    }
+
+    fn required(&self) -> Vec<&str> {
+        let required = self.parsed().filter_map(|tag| match tag.wish {
+            Wish::Require(text) => Some(text),
+            _ => None,
+        });
+        required.collect()
+    }
+}
+
+fn list(tags: &[&str]) -> String {
+    tags.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ")
+}
