@@ -133,7 +133,7 @@ impl<'a> Assembly<'a> {
         for ((index, spec), regexes) in (0u32..).zip(&self.spec.deployments).zip(self.regexes) {
             let builder = builders.of(&spec.group);
             match regexes {
-                Some(regexes) => builder.add(DeploymentIndex(index), spec, regexes.clone()),
+                Some(regexes) => drop(builder.add(DeploymentIndex(index), spec, regexes.clone())),
                 None => builder
                     .leave_out(&LeftOutSpec { group: spec.group.clone(), tags: spec.tags.clone() }, tags),
             }
@@ -159,13 +159,13 @@ impl<'a> Assembly<'a> {
         }
         let mut upstream = Builders::default();
         for (index, spec, regexes) in self.serving() {
-            if let Some(group) = named.get(spec.group.as_str()) {
-                entries.entry(spec.id.as_str().into()).or_default().id = Some((index, *group));
-            }
+            let home = named.get(spec.group.as_str()).copied();
+            entries.entry(spec.id.as_str().into()).or_default().id = home.map(|group| (index, group));
             // A name that is a group's own is never looked up as an upstream name.
             let taken = entries.get(spec.model.as_str()).is_some_and(|m| m.group.is_some() && !m.deserted);
             if !taken {
-                upstream.of(&spec.model).add(index, spec, regexes.to_vec());
+                let declares = home.is_some_and(|id| groups[id.0 as usize].declares_tags());
+                upstream.of(&spec.model).add(index, spec, regexes.to_vec()).belongs_to_tagged(declares);
             }
         }
         for (name, group) in upstream.build(groups, tags, |_| None) {

@@ -33,6 +33,7 @@ pub(crate) struct ModelGroup {
     with_regex: Bits,
     filtering: Option<bool>,
     left_out: LeftOut,
+    declares_tags: bool,
     /// Ascending by `order`.
     levels: Box<[(i64, Bits)]>,
     /// For each of `weight`, `rpm`, `tpm` that somebody sets: one share for every position.
@@ -52,6 +53,7 @@ struct LeftOut {
 pub(crate) struct GroupBuilder<'a> {
     members: Vec<Member<'a>>,
     left_out: LeftOut,
+    beside_tagged: bool,
 }
 
 /// One deployment of a group to be.
@@ -63,8 +65,19 @@ struct Member<'a> {
 }
 
 impl<'a> GroupBuilder<'a> {
-    pub(crate) fn add(&mut self, index: DeploymentIndex, spec: &'a DeploymentSpec, regexes: Vec<Regex>) {
+    pub(crate) fn add(
+        &mut self,
+        index: DeploymentIndex,
+        spec: &'a DeploymentSpec,
+        regexes: Vec<Regex>,
+    ) -> &mut Self {
         self.members.push(Member { index, spec, regexes });
+        self
+    }
+
+    /// For a group made of members of other groups: whether one of those declares tags.
+    pub(crate) fn belongs_to_tagged(&mut self, declares: bool) {
+        self.beside_tagged |= declares;
     }
 
     pub(crate) fn leave_out(&mut self, spec: &LeftOutSpec, tags: &mut Tags) {
@@ -99,6 +112,9 @@ impl<'a> GroupBuilder<'a> {
             levels: self.levels(),
             shares: self.shares(),
             members: members.iter().map(|m| m.index).collect(),
+            declares_tags: self.beside_tagged
+                || !self.left_out.tags.is_empty()
+                || members.iter().any(|m| !m.spec.tags.is_empty() || !m.regexes.is_empty()),
             left_out: self.left_out,
             regexes: (self.members.into_iter().enumerate())
                 .filter(|(_, m)| !m.regexes.is_empty())
@@ -222,7 +238,7 @@ impl ModelGroup {
 
     /// Whether anything in the group is about tags at all.
     pub(crate) fn declares_tags(&self) -> bool {
-        !self.tagged.is_empty() || !self.with_regex.is_empty() || !self.left_out.tags.is_empty()
+        self.declares_tags
     }
 
     /// Those whose `tag_regex` finds something in `line`.

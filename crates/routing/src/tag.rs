@@ -50,6 +50,16 @@ pub(crate) enum Wish<'a> {
     Nothing,
 }
 
+impl<'a> Wish<'a> {
+    /// The tag that it is about.
+    pub(crate) fn tag(self) -> Option<&'a str> {
+        match self {
+            Wish::Plain(tag) | Wish::Exclude(tag) | Wish::Require(tag) => Some(tag),
+            Wish::Nothing => None,
+        }
+    }
+}
+
 /// A tag of a request, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ParsedTag<'a> {

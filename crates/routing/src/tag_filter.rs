@@ -7,7 +7,7 @@
 use crate::bits::Bits;
 use crate::explain::Collector;
 use crate::group::ModelGroup;
-use crate::tag::{ParsedTag, Tags, Wish};
+use crate::tag::{ParsedTag, TagId, Tags, Wish};
 use crate::{RequestTag, Rules};
 
 /// One run of the stage.
@@ -110,8 +110,8 @@ impl<'a> TagFilter<'a> {
         let wishes = self.wishes(|_| true);
         let mut pool = candidates.without(&wishes.excluded);
         pool.keep(&wishes.required);
-        // `None`: no candidate looks at the client, or the client does not say what it is.
-        let hits = self.agent_line(candidates).map(|line| self.group.regex_hits(&line).and(&pool));
+        // `None`: nothing that is left looks at the client, or the client does not say what it is.
+        let hits = self.agent_line(&pool).map(|line| self.group.regex_hits(&line).and(&pool));
         if wishes.plain {
             return self.select_plain(&wishes, &pool, hits);
         }
@@ -169,7 +169,7 @@ impl<'a> TagFilter<'a> {
         for tag in self.parsed() {
             if let Wish::Require(text) = tag.wish {
                 match self.carriers(text) {
-                    _ if !self.is_known(text, tag.prefixed) => invented = true,
+                    _ if !self.is_known(text) => invented = true,
                     Some(carriers) => {
                         known = true;
                         pool.keep(carriers);
@@ -199,7 +199,7 @@ impl<'a> TagFilter<'a> {
                 Wish::Plain(text) => {
                     let carriers = self.carriers(text).unwrap_or(&none);
                     wishes.plain = true;
-                    wishes.known |= self.is_known(text, tag.prefixed);
+                    wishes.known |= self.is_known(text);
                     wishes.any.add(carriers);
                     wishes.every.keep(carriers);
                 }
@@ -223,20 +223,21 @@ impl<'a> TagFilter<'a> {
         self.group.carriers(self.tags.find(text)?)
     }
 
-    /// Whether a tag that matches nothing is a refusal and not a stranger.
-    pub(crate) fn is_known(&self, text: &str, prefixed: bool) -> bool {
-        prefixed
-            || self.knows_tags
-                && self.tags.find(text).is_some_and(|id| {
-                    self.group.carriers(id).is_some()
-                        || self.rules.left_out_count && self.group.left_out_carried(id)
-                })
+    /// Whether a tag that matches nothing is a refusal and not a stranger: somebody in the group
+    /// carries it, or the request names it behind the routing prefix, with whatever sign.
+    fn is_known(&self, text: &str) -> bool {
+        self.knows_tags && self.tags.find(text).is_some_and(|id| self.group_knows(id))
+            || self.parsed().any(|tag| tag.prefixed && tag.wish.tag() == Some(text))
+    }
+
+    fn group_knows(&self, tag: TagId) -> bool {
+        self.group.carriers(tag).is_some() || self.rules.left_out_count && self.group.left_out_carried(tag)
     }
 
     /// What `tag_regex` is searched in.
-    fn agent_line(&self, candidates: &Bits) -> Option<String> {
+    fn agent_line(&self, pool: &Bits) -> Option<String> {
         let agent = self.user_agent.filter(|agent| !agent.is_empty())?;
-        self.group.with_regex().meets(candidates).then(|| format!("User-Agent: {agent}"))
+        self.group.with_regex().meets(pool).then(|| format!("User-Agent: {agent}"))
     }
 
     fn report(
