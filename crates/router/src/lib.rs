@@ -5,18 +5,21 @@
 //! provider; `stream.rs` upstream bytes to client bytes; `scoreboard.rs` cooldowns and what is in
 //! flight; `snapshot.rs` the configuration in use, swapped as one; `outcome.rs` what is recorded.
 
+mod attempt;
 mod call;
 mod error;
 mod outcome;
 mod router;
+mod scoreboard;
 mod snapshot;
 mod stream;
+mod transport;
 
 pub use call::Call;
 pub use error::{CallError, Refusal};
 pub use outcome::{Answer, AnswerBody, Facts, Outcome, Recorder};
 pub use router::{Explained, Router};
-pub use snapshot::{Labels, Snapshot};
+pub use snapshot::{Labels, Snapshot, header_text};
 pub use stream::ReplyStream;
 pub use tagrail_config as config;
 pub use tagrail_providers::{Operation, UpstreamError, Usage};

@@ -7,8 +7,12 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tagrail_providers::{Operation, Usage};
 use tagrail_routing::DeploymentIndex;
+use tokio::time;
 
 use crate::{ReplyStream, Snapshot};
+
+/// What a client gets that left before its answer came; no reply carries it.
+const CLIENT_LEFT: u16 = 499;
 
 /// A call that was answered.
 #[derive(Debug)]
@@ -24,8 +28,10 @@ pub struct Answer {
 pub enum AnswerBody {
     /// JSON, whole, in pieces.
     Whole(Vec<Bytes>),
-    /// Server-sent events.
+    /// Server-sent events, as they come.
     Stream(ReplyStream),
+    /// Server-sent events that are all there already (`mock_response`).
+    Events(Vec<Bytes>),
 }
 
 /// Who answered, and how.
@@ -98,4 +104,98 @@ pub trait Recorder: Send + Sync {
 /// Nobody counts.
 impl Recorder for () {
     fn record(&self, _: &Outcome<'_>) {}
+}
+
+/// The books of one call: written once, whichever way it ends; a call that is dropped, too.
+pub(crate) struct Account {
+    recorder: Arc<dyn Recorder>,
+    snapshot: Arc<Snapshot>,
+    operation: Operation,
+    started: time::Instant,
+    deployment: Option<DeploymentIndex>,
+    attempts: u32,
+    first_byte: Option<Duration>,
+    open: bool,
+}
+
+impl Account {
+    pub(crate) fn open(recorder: Arc<dyn Recorder>, snapshot: Arc<Snapshot>, operation: Operation) -> Account {
+        Account {
+            recorder,
+            snapshot,
+            operation,
+            started: time::Instant::now(),
+            deployment: None,
+            attempts: 0,
+            first_byte: None,
+            open: true,
+        }
+    }
+
+    pub(crate) fn started(&self) -> time::Instant {
+        self.started
+    }
+
+    /// A deployment is being tried.
+    pub(crate) fn attempt(&mut self, deployment: DeploymentIndex) {
+        self.deployment = Some(deployment);
+        self.attempts += 1;
+    }
+
+    /// The first byte of a stream is ready for the client.
+    pub(crate) fn first_byte(&mut self) {
+        self.first_byte = Some(self.started.elapsed());
+    }
+
+    /// Leaves the books to whoever goes on with the call.
+    pub(crate) fn hand_over(&mut self) -> Account {
+        self.open = false;
+        Account {
+            recorder: self.recorder.clone(),
+            snapshot: self.snapshot.clone(),
+            open: true,
+            operation: self.operation,
+            started: self.started,
+            deployment: self.deployment,
+            attempts: self.attempts,
+            first_byte: self.first_byte,
+        }
+    }
+
+    pub(crate) fn settle_whole(&mut self, usage: Option<Usage>, cost: Option<(f64, f64)>) {
+        self.settle(200, usage, cost, false);
+    }
+
+    pub(crate) fn settle_stream(&mut self, usage: Option<Usage>, cost: Option<(f64, f64)>, cut_short: bool) {
+        self.settle(200, usage, cost, cut_short);
+    }
+
+    pub(crate) fn settle_refused(&mut self, status: u16) {
+        self.settle(status, None, None, false);
+    }
+
+    fn settle(&mut self, status: u16, usage: Option<Usage>, cost: Option<(f64, f64)>, cut_short: bool) {
+        if !std::mem::take(&mut self.open) {
+            return;
+        }
+        let spec = self.deployment.map(|deployment| self.snapshot.spec(deployment));
+        self.recorder.record(&Outcome {
+            operation: self.operation,
+            group: spec.map_or("", |spec| &spec.group),
+            deployment: spec.map_or("", |spec| &spec.id),
+            status,
+            duration: self.started.elapsed(),
+            first_byte: self.first_byte,
+            usage,
+            cost: cost.map(|(input, output)| input + output),
+            attempts: self.attempts,
+            cut_short,
+        });
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.settle(CLIENT_LEFT, None, None, true);
+    }
 }

@@ -1,17 +1,35 @@
 //! `Router::call`: admit, decide, attempt, record.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use tagrail_config::Resolved;
-use tagrail_routing::Explanation;
+use tagrail_routing::{Chance, DeploymentIndex, Explanation, Moment, RouteRequest, TagOrigin};
 
-use crate::{Answer, Call, CallError, Recorder, Refusal, Snapshot};
+use crate::scoreboard::Scoreboard;
+use crate::transport::{Transport, Way};
+use crate::{Answer, Call, CallError, Recorder, Refusal, Snapshot, attempt};
 
 /// Sends calls to deployments. Clones share configuration, scoreboard and connections; [`Router::core`]
 /// makes one with connections of its own.
 #[derive(Clone)]
 pub struct Router {
-    snapshot: Arc<Snapshot>,
+    shared: Arc<Shared>,
+    core: Arc<Core>,
+}
+
+/// What all cores see.
+struct Shared {
+    snapshot: ArcSwap<Snapshot>,
+    scoreboard: Scoreboard,
+}
+
+/// What one runtime has for itself.
+struct Core {
+    transport: Transport,
+    recorder: Arc<dyn Recorder>,
+    sequence: AtomicU64,
 }
 
 /// A decision with its reasons and the configuration it was taken with.
@@ -22,25 +40,37 @@ pub struct Explained {
     pub snapshot: Arc<Snapshot>,
     /// The name asked for.
     pub model: String,
-    /// The tags, each with its origin, as text: `free (header)`.
-    pub tags: Vec<(String, &'static str)>,
+    /// The tags and where each came from.
+    pub tags: Vec<(String, TagOrigin)>,
 }
 
 impl Router {
-    /// A router over a configuration. Reads the system's certificates.
-    pub fn new(_resolved: Resolved, _recorder: Arc<dyn Recorder>) -> Router {
-        unimplemented!("being written")
+    /// A router over a configuration. Proxies are read from the environment, certificates at the
+    /// first call over TLS.
+    pub fn new(resolved: Resolved, recorder: Arc<dyn Recorder>) -> Router {
+        let scoreboard = Scoreboard::new();
+        let snapshot = ArcSwap::from_pointee(Snapshot::new(resolved, &scoreboard));
+        let transport = Transport::new(Arc::new(Way::new()));
+        let core = Core { transport, recorder, sequence: AtomicU64::new(0) };
+        Router { shared: Arc::new(Shared { snapshot, scoreboard }), core: Arc::new(core) }
     }
 
-    /// The same router with connections of its own: one for every runtime.
+    /// The same router with connections and a recorder of its own: one for every runtime.
     #[must_use]
-    pub fn core(&self) -> Router {
-        self.clone()
+    pub fn core(&self, recorder: Arc<dyn Recorder>) -> Router {
+        let core = Core { transport: self.core.transport.fork(), recorder, sequence: AtomicU64::new(0) };
+        Router { shared: self.shared.clone(), core: Arc::new(core) }
     }
 
     /// The configuration in use.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.clone()
+        self.shared.snapshot.load_full()
+    }
+
+    /// Puts another configuration in use, at once and whole. Calls under way keep theirs; what is
+    /// known of a deployment stays with its id.
+    pub fn replace(&self, resolved: Resolved) {
+        self.shared.snapshot.store(Arc::new(Snapshot::new(resolved, &self.shared.scoreboard)));
     }
 
     /// Answers a call. Dropping the future ends the upstream call.
@@ -48,21 +78,54 @@ impl Router {
     /// # Errors
     /// Says whose fault it was.
     pub async fn call(&self, call: Call) -> Result<Answer, Box<CallError>> {
-        let snapshot = self.snapshot();
-        let model = call.model().unwrap_or_default().into_owned();
-        Err(Box::new(CallError { refusal: Refusal::MissingModel, snapshot, model, timeout: None }))
+        attempt::run(self, &call).await
     }
 
     /// The decision for a call and its reasons; nothing is sent.
     ///
     /// # Errors
     /// The call names no model.
-    pub fn explain(&self, _call: &Call) -> Result<Explained, Box<CallError>> {
-        unimplemented!("being written")
+    pub fn explain(&self, call: &Call) -> Result<Explained, Box<CallError>> {
+        let snapshot = self.snapshot();
+        let named = snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
+        let Some(model) = named else {
+            let refusal = Refusal::MissingModel;
+            return Err(Box::new(CallError { refusal, snapshot, model: String::new(), timeout: None }));
+        };
+        let tags = call.tags(snapshot.table.rules());
+        let request = RouteRequest {
+            model: &model,
+            tags: &tags,
+            user_agent: call.user_agent(),
+            force_tag_filtering: false,
+            moment: self.now(),
+            chance: self.chance(),
+        };
+        let explanation = snapshot.table.explain(&request, snapshot.board());
+        let tags = tags.iter().map(|tag| (tag.text.to_string(), tag.origin)).collect();
+        Ok(Explained { explanation, snapshot, model, tags })
     }
 
-    /// Whether a deployment is cooling, and for how many milliseconds still; for health reports.
-    pub fn cooling_ms(&self, _deployment: tagrail_routing::DeploymentIndex) -> Option<u64> {
-        None
+    /// For how many milliseconds a deployment still cools as a whole, for health reports.
+    pub fn cooling_ms(&self, deployment: DeploymentIndex) -> Option<u64> {
+        let until = self.snapshot().state(deployment).cooling_until(None)?;
+        Some(self.now().until(until)).filter(|left| *left > 0)
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.shared.scoreboard.now()
+    }
+
+    pub(crate) fn chance(&self) -> Chance {
+        let sequence = self.core.sequence.fetch_add(1, Ordering::Relaxed);
+        Chance { sequence, draw: fastrand::u64(..) }
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.core.transport
+    }
+
+    pub(crate) fn recorder(&self) -> &Arc<dyn Recorder> {
+        &self.core.recorder
     }
 }

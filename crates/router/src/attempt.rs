@@ -1,0 +1,241 @@
+//! The retry and fallback loop; there is no other.
+//!
+//! `fallbacks( retries( pick, call ) )`: a group's plan is walked, first choice first, until one
+//! deployment answers or the plan, the retries or the caller's patience are spent; then the names
+//! that the table gives as fallbacks are asked the same way, with the same tags. The plan never
+//! leaves what tags permit, so nothing here can. (Contract: retries and fallbacks.)
+
+mod call_once;
+mod fall_back;
+mod mock;
+mod policy;
+
+pub(crate) use call_once::failure;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tagrail_providers::UpstreamError;
+use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RouteRequest};
+
+use crate::outcome::Account;
+use crate::router::Router;
+use crate::scoreboard::Failure;
+use crate::{Answer, Call, CallError, Facts, Refusal, Snapshot};
+
+/// A call on its way: what all its attempts share.
+pub(crate) struct Attempts<'a> {
+    pub(crate) router: &'a Router,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The call as it came in; a fallback may override fields of it.
+    pub(crate) original: &'a Call,
+    pub(crate) account: Account,
+    /// The limit of the last attempt, for `x-litellm-timeout`.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// The name and the fields that one group is asked with.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) model: &'a str,
+    /// Nested fallbacks; 0 is the call itself.
+    pub(crate) depth: u32,
+}
+
+/// Why one try did not answer.
+enum Miss {
+    /// Another deployment may: the upstream failed.
+    Upstream(UpstreamError),
+    /// The deployment was never asked: its provider lacks the operation or a credential.
+    Unfit(Refusal),
+    /// The caller's fault, whoever is asked.
+    Caller(Refusal),
+}
+
+/// Answers a call.
+pub(crate) async fn run(router: &Router, call: &Call) -> Result<Answer, Box<CallError>> {
+    let snapshot = router.snapshot();
+    let account = Account::open(router.recorder().clone(), snapshot.clone(), call.operation);
+    let model = snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
+    let mut attempts = Attempts { router, snapshot, original: call, account, limit: None };
+    let refusal = match check(call, model.as_deref()) {
+        Err(refusal) => refusal,
+        Ok(model) => match attempts.answer(Question { call, model, depth: 0 }).await {
+            Ok(answer) => return Ok(answer),
+            Err(refusal) => refusal,
+        },
+    };
+    attempts.account.settle_refused(refusal.status());
+    let Attempts { snapshot, limit, .. } = attempts;
+    Err(Box::new(CallError { refusal, snapshot, model: model.unwrap_or_default(), timeout: limit }))
+}
+
+/// What every operation needs, before anything is decided.
+fn check<'a>(call: &Call, model: Option<&'a str>) -> Result<&'a str, Refusal> {
+    use tagrail_providers::Operation;
+    let model = model.ok_or(Refusal::MissingModel)?;
+    let needed = match call.operation {
+        Operation::ChatCompletions | Operation::Messages => "messages",
+        Operation::Completions => "prompt",
+        Operation::Embeddings => "input",
+        // A stored prompt or an earlier response can stand for the input.
+        Operation::Responses => return Ok(model),
+    };
+    if call.envelope.has(needed) { Ok(model) } else { Err(Refusal::MissingField(needed)) }
+}
+
+impl Attempts<'_> {
+    /// A group, then its fallbacks. The first error is the one that is told.
+    async fn answer(&mut self, question: Question<'_>) -> Result<Answer, Refusal> {
+        match self.group(question).await {
+            Ok(answer) => Ok(answer),
+            Err(refusal) => match self.fall_back(question, &refusal).await {
+                Some(answer) => Ok(answer),
+                None => Err(refusal),
+            },
+        }
+    }
+
+    /// Nested answers are boxed: a future cannot hold itself.
+    fn nested<'b>(
+        &'b mut self,
+        question: Question<'b>,
+    ) -> Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send + 'b>> {
+        Box::pin(self.answer(question))
+    }
+
+    /// Walks one group's plan.
+    async fn group(&mut self, question: Question<'_>) -> Result<Answer, Refusal> {
+        let snapshot = self.snapshot.clone();
+        let mut walk = Walk { decision: self.decide(&snapshot, question)?, retries: 0, levels: 0, unfit: 0 };
+        let mut current = walk.decision.first();
+        loop {
+            let miss = match self.call_once(question, &walk.decision, current).await {
+                Ok(answer) => return Ok(walk.sign(answer, self.retry_limit(question, current))),
+                Err(miss) => miss,
+            };
+            let refusal = match miss {
+                Miss::Caller(refusal) => return Err(refusal),
+                Miss::Unfit(refusal) => {
+                    walk.unfit += 1;
+                    refusal
+                }
+                Miss::Upstream(error) => {
+                    self.note_failure(&snapshot, &walk.decision, current, &error);
+                    match self.may_retry(question, &mut walk, current, &error) {
+                        Some(pause) => tokio::time::sleep(pause).await,
+                        None => match self.next_level(&snapshot, &mut walk) {
+                            Some(next) => {
+                                current = next;
+                                continue;
+                            }
+                            None => return Err(Refusal::Upstream(error)),
+                        },
+                    }
+                    walk.retries += 1;
+                    Refusal::Upstream(error)
+                }
+            };
+            // Each unfit deployment is passed over once; the plan goes round, this does not.
+            if walk.unfit > walk.decision.group_size() {
+                return Err(refusal);
+            }
+            match self.next(&snapshot, &mut walk.decision) {
+                Some(next) => current = next,
+                None => return Err(refusal),
+            }
+        }
+    }
+
+    fn decide(&self, snapshot: &Snapshot, question: Question<'_>) -> Result<Decision, Refusal> {
+        let tags = question.call.tags(snapshot.table.rules());
+        let request = RouteRequest {
+            model: question.model,
+            tags: &tags,
+            user_agent: question.call.user_agent(),
+            force_tag_filtering: false,
+            moment: self.router.now(),
+            chance: self.router.chance(),
+        };
+        snapshot.table.decide(&request, snapshot.board()).map_err(Refusal::NoRoute)
+    }
+
+    fn next(&self, snapshot: &Snapshot, decision: &mut Decision) -> Option<DeploymentIndex> {
+        decision.next(&snapshot.table, snapshot.board(), self.router.now(), self.router.chance())
+    }
+
+    /// When the retries are spent, a further `order` is still tried: LiteLLM counts it a fallback.
+    fn next_level(&self, snapshot: &Snapshot, walk: &mut Walk) -> Option<DeploymentIndex> {
+        let level = walk.decision.level()?;
+        let mut ahead = walk.decision.clone();
+        let next = self.next(snapshot, &mut ahead)?;
+        if ahead.level()? <= level {
+            return None;
+        }
+        walk.decision = ahead;
+        walk.retries = 0;
+        walk.levels += 1;
+        Some(next)
+    }
+
+    fn note_failure(
+        &self,
+        snapshot: &Snapshot,
+        decision: &Decision,
+        deployment: DeploymentIndex,
+        error: &UpstreamError,
+    ) {
+        let failure = Failure {
+            error,
+            settings: snapshot.deployment(deployment),
+            router: &snapshot.router,
+            rules: snapshot.table.rules(),
+            group_size: decision.group_size(),
+            captured: decision.captured(),
+        };
+        if let Some(time) = snapshot.state(deployment).failed(&failure, self.router.now()) {
+            self.router.recorder().cooled(&snapshot.spec(deployment).id, time);
+        }
+    }
+}
+
+/// Where one group's walk stands.
+pub(crate) struct Walk {
+    decision: Decision,
+    /// Tries beyond the first, on the present level.
+    retries: u32,
+    /// Further levels of `order` taken.
+    levels: u32,
+    /// Deployments passed over.
+    unfit: usize,
+}
+
+impl Walk {
+    /// Writes into the answer how it came about.
+    fn sign(&self, mut answer: Answer, limit: u32) -> Answer {
+        let Facts { retries, max_retries, fallbacks, .. } = &mut answer.facts;
+        *retries = self.retries;
+        *max_retries = (self.retries > 0).then_some(limit);
+        *fallbacks = self.levels;
+        answer
+    }
+}
+
+/// Whether a refusal may lead to another group at all.
+fn may_fall_back(snapshot: &Snapshot, call: &Call, refusal: &Refusal) -> bool {
+    if call.envelope.disable_fallbacks() {
+        return false;
+    }
+    match refusal {
+        Refusal::Body(_) | Refusal::MissingModel | Refusal::MissingField(_) => false,
+        // LiteLLM's proxy refuses an unknown name before its router sees it, unless the config has
+        // a wildcard (row D26).
+        Refusal::NoRoute(NoRoute::UnknownModel { wildcards_configured }) => {
+            *wildcards_configured || snapshot.table.rules().default_fallbacks_always
+        }
+        Refusal::NoRoute(_) | Refusal::NotServed { .. } | Refusal::Upstream(_) => true,
+    }
+}

@@ -1,0 +1,339 @@
+//! One try on one deployment: prepare, send, read what is needed to know that it went well.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tagrail_providers::{Ask, Coder, ErrorKind, Operation, Place, Prepared, UpstreamError};
+use tagrail_routing::{Decision, DeploymentIndex};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout};
+
+use super::{Attempts, Miss, Question};
+use crate::stream::{Opened, ReplyStream};
+use crate::transport::{Lease, Pieces, TransportError};
+use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot};
+
+/// A reply that is longer is not a reply to a prompt.
+const LONGEST_REPLY: usize = 256 * 1024 * 1024;
+/// As much of an error's body is read as can hold its message.
+const LONGEST_ERROR: usize = 64 * 1024;
+
+/// The reply's head, and what its body is read with.
+struct Head {
+    reply: Response<Incoming>,
+    lease: Lease,
+    coder: Box<dyn Coder>,
+}
+
+/// One try with everything looked up.
+struct Try<'a> {
+    snapshot: &'a Arc<Snapshot>,
+    question: Question<'a>,
+    deployment: DeploymentIndex,
+    upstream_model: Cow<'a, str>,
+    place: Place<'a>,
+    echo: Option<Cow<'a, str>>,
+    limit: Duration,
+    began: Instant,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) async fn call_once(
+        &mut self,
+        question: Question<'_>,
+        decision: &Decision,
+        deployment: DeploymentIndex,
+    ) -> Result<Answer, Miss> {
+        let snapshot = self.snapshot.clone();
+        let settings = snapshot.deployment(deployment);
+        self.account.attempt(deployment);
+        settings.target.admit(&question.call.envelope).map_err(|error| Miss::Caller(Refusal::Body(error)))?;
+        let upstream_model = snapshot.table.upstream_model(decision, deployment);
+        if let Some(text) = &settings.mock_response {
+            return Ok(self.mocked(question, deployment, &upstream_model, text));
+        }
+        let place = settings.target.resolve(&upstream_model).map_err(|error| Miss::Caller(Refusal::Upstream(error)))?;
+        let operation = question.call.operation;
+        if !place.provider.serves(operation) {
+            return Err(Miss::Unfit(Refusal::NotServed { operation, provider: place.provider.name() }));
+        }
+        let limit = self.time_limit(question, deployment);
+        self.limit = Some(limit);
+        let attempt = Try {
+            snapshot: &snapshot,
+            question,
+            deployment,
+            upstream_model: upstream_model.clone(),
+            place,
+            echo: self.echo(question),
+            limit,
+            began: Instant::now(),
+        };
+        self.exchange(attempt).await
+    }
+
+    async fn exchange(&mut self, attempt: Try<'_>) -> Result<Answer, Miss> {
+        let permit = attempt.permit().await.map_err(Miss::Upstream)?;
+        let began = attempt.began;
+        let head = match timeout(attempt.limit, self.head(&attempt)).await {
+            Ok(head) => head?,
+            Err(_) => return Err(Miss::Upstream(attempt.timed_out())),
+        };
+        let left = attempt.limit.saturating_sub(began.elapsed());
+        if attempt.question.call.envelope.stream() && attempt.question.call.operation != Operation::Embeddings {
+            self.streamed(attempt, head, permit, left).await.map_err(Miss::Upstream)
+        } else {
+            self.whole(attempt, head, left).await.map_err(Miss::Upstream)
+        }
+    }
+
+    /// Sends and waits for a head that promises an answer.
+    async fn head(&self, attempt: &Try<'_>) -> Result<Head, Miss> {
+        let (reply, lease, coder) = match self.send(attempt, false).await {
+            Err(SendError::Transport(TransportError::Stale)) => self.send(attempt, true).await,
+            other => other,
+        }
+        .map_err(|error| error.miss(attempt))?;
+        let status = reply.status();
+        if status.is_success() {
+            return Ok(Head { reply, lease, coder });
+        }
+        let (parts, body) = reply.into_parts();
+        let (text, rest) = read(body, LONGEST_ERROR).await.unwrap_or_default();
+        if rest == Rest::None {
+            lease.give_back();
+        }
+        Err(Miss::Upstream(coder.refusal(status.as_u16(), &parts.headers, &text)))
+    }
+
+    async fn send(
+        &self,
+        attempt: &Try<'_>,
+        fresh: bool,
+    ) -> Result<(Response<Incoming>, Lease, Box<dyn Coder>), SendError> {
+        let Prepared { endpoint, path, headers, body, coder } = attempt.prepare().map_err(SendError::Prepare)?;
+        let uri = Uri::try_from(path).map_err(|error| {
+            SendError::Transport(TransportError::Broken(format!("the upstream's path is no path: {error}")))
+        })?;
+        let mut request = Request::new(Pieces::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        let sent = self.router.transport().send(&endpoint, request, fresh).await;
+        sent.map(|(reply, lease)| (reply, lease, coder)).map_err(SendError::Transport)
+    }
+
+    async fn whole(&mut self, attempt: Try<'_>, head: Head, left: Duration) -> Result<Answer, UpstreamError> {
+        let Head { reply, lease, mut coder } = head;
+        let (parts, body) = reply.into_parts();
+        let body = match timeout(left, read(body, LONGEST_REPLY)).await {
+            Err(_) => return Err(attempt.timed_out()),
+            Ok(Err(error)) => return Err(attempt.broken(&format!("the reply broke off: {error}"))),
+            Ok(Ok((_, Rest::Some))) => return Err(attempt.broken("the reply is too long")),
+            Ok(Ok((body, Rest::None))) => body,
+        };
+        lease.give_back();
+        let pieces = coder.whole(body)?;
+        let usage = coder.usage();
+        let cost = usage.and_then(|usage| attempt.price().cost(usage));
+        self.account.settle_whole(usage, cost);
+        attempt.snapshot.state(attempt.deployment).succeeded(self.router.now());
+        let facts = Facts { usage, cost, ..attempt.facts(parts.headers, self.account.started()) };
+        Ok(Answer { facts, body: AnswerBody::Whole(pieces) })
+    }
+
+    /// The first bytes for the client are awaited here: until they come, another try is possible.
+    async fn streamed(
+        &mut self,
+        attempt: Try<'_>,
+        head: Head,
+        permit: Option<OwnedSemaphorePermit>,
+        left: Duration,
+    ) -> Result<Answer, UpstreamError> {
+        let Head { reply, lease, coder } = head;
+        let (parts, body) = reply.into_parts();
+        let mut opened = Opened::new(body, lease, coder);
+        match timeout(left, opened.first()).await {
+            Err(_) => return Err(attempt.timed_out()),
+            Ok(Err(error)) => return Err(attempt.named(error)),
+            Ok(Ok(())) => {}
+        }
+        attempt.snapshot.state(attempt.deployment).succeeded(self.router.now());
+        self.account.first_byte();
+        let facts = attempt.facts(parts.headers, self.account.started());
+        let account = self.account.hand_over();
+        let stream = ReplyStream::new(opened, account, attempt.price(), permit, attempt.limit);
+        Ok(Answer { facts, body: AnswerBody::Stream(stream) })
+    }
+
+    /// One attempt's limit: the call's own, the deployment's, the router's.
+    fn time_limit(&self, question: Question<'_>, deployment: DeploymentIndex) -> Duration {
+        let settings = self.snapshot.deployment(deployment);
+        let router = &self.snapshot.router;
+        let stream = question.call.envelope.stream();
+        let of_stream = |time: Option<Duration>| time.filter(|_| stream);
+        question
+            .call
+            .timeout()
+            .or_else(|| of_stream(settings.stream_timeout))
+            .or(settings.timeout)
+            .or_else(|| of_stream(router.stream_timeout))
+            .unwrap_or(router.timeout)
+    }
+
+    /// What replies carry in `model`: the name asked for. A whole reply of a fallback, and of a path
+    /// that alone names the model, keeps the upstream's.
+    fn echo(&self, question: Question<'_>) -> Option<Cow<'a, str>> {
+        let asked = self.original.envelope.model();
+        if question.depth > 0 && !question.call.envelope.stream() {
+            return None;
+        }
+        asked
+    }
+}
+
+impl<'a> Try<'a> {
+    fn prepare(&self) -> Result<Prepared<'_>, UpstreamError> {
+        let call = self.question.call;
+        self.place.provider.prepare(&Ask {
+            operation: call.operation,
+            envelope: &call.envelope,
+            target: &self.snapshot.deployment(self.deployment).target,
+            upstream_model: &self.upstream_model,
+            echo_model: self.echo.as_deref(),
+            client_headers: &call.headers,
+            created: created(),
+        })
+    }
+
+    /// Waits while `max_parallel_requests` are under way.
+    async fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, UpstreamError> {
+        let Some(permits) = self.snapshot.state(self.deployment).permits.clone() else { return Ok(None) };
+        match timeout(self.limit, permits.acquire_owned()).await {
+            Ok(permit) => Ok(permit.ok()),
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    fn price(&self) -> crate::snapshot::Price {
+        self.snapshot.price(self.deployment, self.place.provider.name(), self.place.model)
+    }
+
+    fn facts(&self, upstream_headers: HeaderMap, started: Instant) -> Facts {
+        let spec = self.snapshot.spec(self.deployment);
+        let labels = self.snapshot.labels(self.deployment);
+        let shown = self.place.shown_base;
+        let usual = labels.base.as_ref().map(|base| base.as_bytes());
+        Facts {
+            snapshot: self.snapshot.clone(),
+            deployment: self.deployment,
+            group: self.question.model.to_owned(),
+            upstream_model: (*self.upstream_model != *spec.model).then(|| self.upstream_model.to_string()),
+            shown_base: shown.filter(|base| usual != Some(base.as_bytes())).map(str::to_owned),
+            retries: 0,
+            max_retries: None,
+            fallbacks: 0,
+            upstream_headers,
+            started: started.into_std(),
+            upstream_time: self.began.elapsed(),
+            usage: None,
+            cost: None,
+        }
+    }
+
+    fn timed_out(&self) -> UpstreamError {
+        let seconds = self.limit.as_secs_f64();
+        let text = format!("litellm.Timeout: APITimeoutError - Request timed out. Limit was {seconds} s.");
+        failure(ErrorKind::Timeout, 408, text)
+    }
+
+    /// The connection broke. LiteLLM's class for it is 500 and never cools.
+    fn broken(&self, why: &str) -> UpstreamError {
+        let name = self.place.provider.name();
+        failure(ErrorKind::Connection, 500, format!("litellm.APIConnectionError: {name} - {why}"))
+    }
+
+    /// A broken stream's error comes from where the provider's name is not known.
+    fn named(&self, error: UpstreamError) -> UpstreamError {
+        if error.kind == ErrorKind::Connection { self.broken(&error.message) } else { error }
+    }
+}
+
+enum SendError {
+    Prepare(UpstreamError),
+    Transport(TransportError),
+}
+
+impl SendError {
+    fn miss(self, attempt: &Try<'_>) -> Miss {
+        let name = attempt.place.provider.name();
+        match self {
+            // The request cannot be said in this dialect, or the deployment has no credential.
+            SendError::Prepare(error) if error.status < 500 => Miss::Caller(Refusal::Upstream(error)),
+            SendError::Prepare(error) => Miss::Unfit(Refusal::Upstream(error)),
+            SendError::Transport(TransportError::Connect(why)) => {
+                tracing::warn!(deployment = %attempt.snapshot.spec(attempt.deployment).id, %why, "cannot connect");
+                let text = format!("litellm.InternalServerError: InternalServerError: {name} - Connection error.");
+                Miss::Upstream(failure(ErrorKind::Internal, 500, text))
+            }
+            SendError::Transport(TransportError::Broken(why)) => Miss::Upstream(attempt.broken(&why)),
+            SendError::Transport(TransportError::Stale) => Miss::Upstream(attempt.broken("connection closed")),
+        }
+    }
+}
+
+pub(crate) fn failure(kind: ErrorKind, status: u16, message: String) -> UpstreamError {
+    UpstreamError {
+        kind,
+        status,
+        message,
+        upstream_type: None,
+        upstream_code: None,
+        param: None,
+        retry_after: None,
+    }
+}
+
+pub(super) fn created() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |time| time.as_secs())
+}
+
+/// Whether a body went on behind what was read of it.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Rest {
+    #[default]
+    None,
+    Some,
+}
+
+/// Reads a body up to a length. One frame is handed on as it came.
+async fn read(mut body: Incoming, most: usize) -> Result<(Bytes, Rest), hyper::Error> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(most);
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    let mut rest = Rest::None;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if first.is_empty() && more.is_empty() {
+            first = data;
+        } else {
+            if more.is_empty() {
+                more.reserve(announced.min(most).max(first.len() + data.len()));
+                more.extend_from_slice(&first);
+            }
+            more.extend_from_slice(&data);
+        }
+        if first.len().max(more.len()) > most {
+            rest = Rest::Some;
+            break;
+        }
+    }
+    Ok((if more.is_empty() { first } else { more.freeze() }, rest))
+}

@@ -1,0 +1,340 @@
+//! The only file that opens a socket to a provider: connections of one's own, kept per endpoint, TLS
+//! by rustls, `HTTPS_PROXY` and its kin by CONNECT. HTTP/1.1 framing stays hyper's.
+//!
+//! A `Transport` belongs to one runtime: a connection's task runs where it was opened, and a request
+//! that takes it over from another core would wake that core for every byte.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Method, Request, Response, Uri, header};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tagrail_providers::Endpoint;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+
+/// Longest wait for a connection, TLS and proxy included.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Idle connections are not used again after this: most servers close theirs at 60 s or later.
+const IDLE: Duration = Duration::from_secs(50);
+/// Idle connections kept per endpoint and runtime.
+const KEPT: usize = 512;
+/// Largest head of a reply, and most that is read ahead of a slow client.
+const READ_AHEAD: usize = 256 * 1024;
+
+/// Why no reply came.
+#[derive(Debug)]
+pub(crate) enum TransportError {
+    /// No connection: refused, unresolved, TLS, proxy.
+    Connect(String),
+    /// A kept connection had been closed meanwhile; a fresh one may do.
+    Stale,
+    /// The connection broke before the head of the reply.
+    Broken(String),
+}
+
+/// Connections of one runtime.
+pub(crate) struct Transport {
+    way: Arc<Way>,
+    pools: Mutex<HashMap<Endpoint, Arc<Pool>>>,
+}
+
+/// How the outside is reached; shared by all runtimes.
+pub(crate) struct Way {
+    tls: OnceLock<Result<TlsConnector, String>>,
+    proxies: Matcher,
+}
+
+#[derive(Default)]
+struct Pool {
+    idle: Mutex<Vec<Connection>>,
+}
+
+struct Connection {
+    sender: SendRequest<Pieces>,
+    task: AbortHandle,
+    idle_since: Instant,
+    /// Plain requests to a proxy name the whole URL.
+    absolute: Option<(Authority, Option<HeaderValue>)>,
+}
+
+/// A connection in use. Given back when its reply was read to the end; otherwise closed, which is
+/// what ends the call upstream.
+pub(crate) struct Lease {
+    pool: Arc<Pool>,
+    connection: Option<Connection>,
+}
+
+impl Transport {
+    pub(crate) fn new(way: Arc<Way>) -> Transport {
+        Transport { way, pools: Mutex::default() }
+    }
+
+    /// The same way out, with connections of its own.
+    pub(crate) fn fork(&self) -> Transport {
+        Transport::new(self.way.clone())
+    }
+
+    /// Sends a request whose URI is path and query alone; waits for the head of the reply.
+    pub(crate) async fn send(
+        &self,
+        endpoint: &Endpoint,
+        mut request: Request<Pieces>,
+        fresh: bool,
+    ) -> Result<(Response<Incoming>, Lease), TransportError> {
+        let pool = self.pool(endpoint);
+        let kept = if fresh { None } else { pool.take() };
+        let reused = kept.is_some();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.way.open(endpoint).await?,
+        };
+        connection.address(&mut request);
+        let lease = |connection| Lease { pool, connection: Some(connection) };
+        match connection.sender.try_send_request(request).await {
+            Ok(reply) => Ok((reply, lease(connection))),
+            Err(mut failed) => {
+                connection.task.abort();
+                let unsent = failed.take_message().is_some();
+                let error = failed.into_error();
+                if reused && (unsent || error.is_incomplete_message() || error.is_canceled()) {
+                    return Err(TransportError::Stale);
+                }
+                Err(TransportError::Broken(error.to_string()))
+            }
+        }
+    }
+
+    fn pool(&self, endpoint: &Endpoint) -> Arc<Pool> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        match pools.get(endpoint) {
+            Some(pool) => pool.clone(),
+            None => pools.entry(endpoint.clone()).or_default().clone(),
+        }
+    }
+}
+
+impl Pool {
+    /// The connection used last that is still open: the warmest.
+    fn take(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut at = idle.len();
+        while at > 0 {
+            at -= 1;
+            let known = &idle[at];
+            if known.sender.is_closed() || known.idle_since.elapsed() > IDLE {
+                idle.swap_remove(at).task.abort();
+            } else if known.sender.is_ready() {
+                return Some(idle.swap_remove(at));
+            }
+        }
+        None
+    }
+}
+
+impl Connection {
+    fn address(&self, request: &mut Request<Pieces>) {
+        let Some((authority, authorization)) = &self.absolute else { return };
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(authority.clone());
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+        if let Some(value) = authorization {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, value.clone());
+        }
+    }
+}
+
+impl Lease {
+    /// The reply was read to its end: others may use the connection.
+    pub(crate) fn give_back(mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        if connection.sender.is_closed() {
+            return;
+        }
+        connection.idle_since = Instant::now();
+        let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT {
+            idle.push(connection);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            connection.task.abort();
+        }
+    }
+}
+
+impl Way {
+    /// Reads proxies from the environment. Certificates are read at the first use of TLS.
+    pub(crate) fn new() -> Way {
+        Way { tls: OnceLock::new(), proxies: Matcher::from_env() }
+    }
+
+    async fn open(&self, endpoint: &Endpoint) -> Result<Connection, TransportError> {
+        let opening = self.open_now(endpoint);
+        match timeout(CONNECT, opening).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(why)) => Err(TransportError::Connect(why)),
+            Err(_) => Err(TransportError::Connect(format!("no connection within {} s", CONNECT.as_secs()))),
+        }
+    }
+
+    async fn open_now(&self, endpoint: &Endpoint) -> Result<Connection, String> {
+        let authority = authority(endpoint);
+        let scheme = if endpoint.https { Scheme::HTTPS } else { Scheme::HTTP };
+        let uri = Uri::builder().scheme(scheme).authority(authority.as_str()).path_and_query("/").build();
+        let proxy = uri.ok().and_then(|uri| self.proxies.intercept(&uri));
+        let authority = Authority::try_from(authority).map_err(|error| error.to_string())?;
+        match (proxy, endpoint.https) {
+            (None, false) => handshake(tcp(&endpoint.host, endpoint.port).await?, None).await,
+            (None, true) => handshake(self.tls(tcp(&endpoint.host, endpoint.port).await?, endpoint).await?, None).await,
+            (Some(proxy), false) => {
+                let authorization = proxy.basic_auth().cloned();
+                handshake(to_proxy(&proxy).await?, Some((authority, authorization))).await
+            }
+            (Some(proxy), true) => {
+                let tunnel = tunnel(&proxy, &authority).await?;
+                handshake(self.tls(tunnel, endpoint).await?, None).await
+            }
+        }
+    }
+
+    async fn tls<T: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: T,
+        endpoint: &Endpoint,
+    ) -> Result<tokio_rustls::client::TlsStream<T>, String> {
+        let connector = self.tls.get_or_init(connector).as_ref().map_err(Clone::clone)?;
+        let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| error.to_string())?;
+        connector.connect(name, stream).await.map_err(|error| format!("TLS with {}: {error}", endpoint.host))
+    }
+}
+
+/// The system's roots, or those of `SSL_CERT_FILE` / `SSL_CERT_DIR`.
+fn connector() -> Result<TlsConnector, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = rustls::RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        let why: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+        return Err(format!("no root certificates found; set SSL_CERT_FILE ({})", why.join("; ")));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn authority(endpoint: &Endpoint) -> String {
+    let v6 = endpoint.host.contains(':');
+    let (open, close) = if v6 { ("[", "]") } else { ("", "") };
+    format!("{open}{}{close}:{}", endpoint.host, endpoint.port)
+}
+
+async fn tcp(host: &str, port: u16) -> Result<TcpStream, String> {
+    let connected = TcpStream::connect((host, port)).await;
+    let stream = connected.map_err(|error: io::Error| format!("{host}:{port}: {error}"))?;
+    // Without it the last part of a request waits for the acknowledgement of the one before.
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    Ok(stream)
+}
+
+async fn to_proxy(proxy: &Intercept) -> Result<TcpStream, String> {
+    if proxy.uri().scheme() != Some(&Scheme::HTTP) {
+        return Err(format!("proxies are reached by http:// only, not {:?}", proxy.uri().scheme_str()));
+    }
+    let host = proxy.uri().host().ok_or("the proxy's URL has no host")?;
+    tcp(host, proxy.uri().port_u16().unwrap_or(80)).await.map_err(|why| format!("proxy {why}"))
+}
+
+/// A tunnel through a proxy, by CONNECT.
+async fn tunnel(proxy: &Intercept, to: &Authority) -> Result<TokioIo<hyper::upgrade::Upgraded>, String> {
+    let failed = |error: hyper::Error| format!("proxy: {error}");
+    let stream = TokioIo::new(to_proxy(proxy).await?);
+    let (mut sender, connection) = http1::handshake::<_, Pieces>(stream).await.map_err(failed)?;
+    tokio::spawn(connection.with_upgrades());
+    let mut request = Request::new(Pieces::default());
+    *request.method_mut() = Method::CONNECT;
+    *request.uri_mut() = Uri::from(to.clone());
+    let host = HeaderValue::from_str(to.as_str()).map_err(|error| error.to_string())?;
+    request.headers_mut().insert(header::HOST, host);
+    if let Some(value) = proxy.basic_auth() {
+        request.headers_mut().insert(header::PROXY_AUTHORIZATION, value.clone());
+    }
+    let reply = sender.send_request(request).await.map_err(failed)?;
+    if !reply.status().is_success() {
+        return Err(format!("proxy refused CONNECT with {}", reply.status().as_u16()));
+    }
+    hyper::upgrade::on(reply).await.map(TokioIo::new).map_err(failed)
+}
+
+async fn handshake<T>(stream: T, absolute: Option<(Authority, Option<HeaderValue>)>) -> Result<Connection, String>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let made = http1::Builder::new().max_buf_size(READ_AHEAD).handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = made.map_err(|error| error.to_string())?;
+    let task = tokio::spawn(async move {
+        // What goes wrong here is told to whoever waits for the reply.
+        let _ = connection.await;
+    });
+    Ok(Connection { sender, task: task.abort_handle(), idle_since: Instant::now(), absolute })
+}
+
+/// A request body in pieces of known length.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    left: VecDeque<Bytes>,
+    length: u64,
+}
+
+impl Pieces {
+    pub(crate) fn new(pieces: Vec<Bytes>) -> Pieces {
+        let length = pieces.iter().map(|piece| piece.remaining() as u64).sum();
+        Pieces { left: pieces.into(), length }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let next = self.left.pop_front();
+        if let Some(piece) = &next {
+            self.length -= piece.len() as u64;
+        }
+        Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
+}
