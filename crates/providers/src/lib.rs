@@ -11,10 +11,13 @@
 //! `reply_span.rs` `model` and `usage` of a reply that passes unchanged ([`reply_spans`]); `target.rs` where a deployment lives; `price.rs` the model catalogue;
 //! `error.rs` what upstreams answer when they refuse.
 
+mod dialect;
 mod envelope;
 mod error;
 mod framing;
+mod mock;
 mod operation;
+mod passthrough;
 mod price;
 mod provider;
 mod reply_span;
@@ -25,9 +28,10 @@ mod target;
 pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite};
 pub use error::{ErrorKind, UpstreamError};
 pub use framing::{SseFrame, SseFramer, SseTooLong};
+pub use mock::{MOCK_USAGE, Mock};
 pub use operation::Operation;
-pub use price::{Catalogue, ModelFacts, Usage};
-pub use provider::{Ask, Coder, Prepared, Provider};
+pub use price::{Catalogue, Cost, ModelFacts, Price, Usage};
+pub use provider::{Access, Ask, Coder, Prepared, Provider, Scheme, Shown, provider, providers};
 pub use reply_span::{ReplySpans, reply_spans};
 pub use secret::Secret;
 pub use target::{Endpoint, Place, Target, TargetError, TargetSpec};

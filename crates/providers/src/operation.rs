@@ -37,4 +37,15 @@ impl Operation {
             Operation::Responses => "responses",
         }
     }
+
+    /// Whether streams end with OpenAI's `[DONE]`.
+    pub(crate) fn ends_with_done(self) -> bool {
+        matches!(self, Operation::ChatCompletions | Operation::Completions | Operation::Embeddings)
+    }
+
+    /// Whether an `error` in a reply with status 200 is a failure of the call. A response object has
+    /// such a field of its own, and says there why it is not complete.
+    pub(crate) fn fails_inside_200(self) -> bool {
+        self != Operation::Responses
+    }
 }

@@ -1,8 +1,23 @@
 //! Where one deployment lives and how to enter.
+//!
+//! Everything that does not depend on the request is computed once: the provider, the address, the
+//! headers. Which provider that is, the deployment's `model` says; where its first part is a star,
+//! the request says it, and the deployment's `api_base` and `api_key` go with whichever it names.
+
+mod base;
+mod client;
+mod site;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::OnceLock;
 
 use http::HeaderMap;
 
-use crate::{Envelope, EnvelopeError, Provider, Secret, UpstreamError};
+use crate::provider::{nearest, provider, providers, spoken_elsewhere};
+use crate::{Catalogue, Envelope, EnvelopeError, ErrorKind, Provider, Secret, UpstreamError};
+
+use site::Site;
 
 /// An address that is connected to: what a connection pool is keyed by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +51,9 @@ pub struct TargetSpec {
     pub extra_headers: Vec<(String, String)>,
     /// Default parameters of the call and of `extra_body`: (key, JSON text).
     pub defaults: Vec<(String, String)>,
+    /// `drop_params`: parameters that the provider's dialect cannot say are left out; otherwise such
+    /// a call is refused.
+    pub drop_params: bool,
     /// Fields that clients may set although the gateway refuses them
     /// (`configurable_clientside_auth_params`).
     pub client_may_set: Vec<String>,
@@ -52,7 +70,15 @@ pub struct TargetError {
 
 /// Where one deployment lives, with everything computed that does not depend on the request.
 pub struct Target {
-    // private
+    spec: TargetSpec,
+    /// The provider of the deployment's own model; `None` where the request names it.
+    home: Option<Site>,
+    /// Whether `custom_llm_provider` says the provider, whatever the model's name begins with.
+    pinned: bool,
+    /// The variables of other providers that were set when the target was built.
+    environment: HashMap<String, String>,
+    /// Sites of other providers, computed when the first request names one.
+    others: OnceLock<HashMap<&'static str, Result<Site, TargetError>>>,
 }
 
 /// What a concrete upstream model name resolves to.
@@ -69,11 +95,34 @@ pub struct Place<'a> {
     /// Authority for the `Host` header.
     pub authority: &'a str,
     /// Headers that every call carries: authentication, `organization`, `extra_headers`,
-    /// `content-type`, `user-agent`.
+    /// `content-type`, `user-agent`, `host`.
     pub headers: &'a HeaderMap,
     /// For the header `x-litellm-model-api-base`; `None` where LiteLLM sends none.
     pub shown_base: Option<&'a str>,
+    site: &'a Site,
 }
+
+/// Why a model's name leads to no provider.
+enum Nameless<'t> {
+    /// LiteLLM knows this provider; this release does not speak to it.
+    Elsewhere(&'t str),
+    /// Nobody knows it.
+    Unknown,
+}
+
+impl TargetError {
+    pub(crate) fn new(key: &'static str, message: String) -> TargetError {
+        TargetError { key, message }
+    }
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.key, self.message)
+    }
+}
+
+impl std::error::Error for TargetError {}
 
 impl Target {
     /// Builds a target. `env` looks up an environment variable (provider's default key and base).
@@ -81,8 +130,27 @@ impl Target {
     /// # Errors
     /// Unknown provider, base that is no URL, header that is no header.
     pub fn build(spec: &TargetSpec, env: &dyn Fn(&str) -> Option<String>) -> Result<Target, TargetError> {
-        let _ = (spec, env);
-        Ok(Target {})
+        let pinned = spec.provider.as_deref().filter(|name| !name.is_empty());
+        let starred = spec.model.split('/').next().is_some_and(|first| first.contains('*'));
+        let home = match pinned {
+            Some(name) => Some(by_name(name).map_err(|n| n.mistake("custom_llm_provider", name))?),
+            None if starred => None,
+            None => Some(split(&spec.model).map_err(|n| n.mistake("model", &spec.model))?.0),
+        };
+        let home = home.map(|provider| Site::build(provider, spec, env)).transpose()?;
+        let environment = if home.is_none() { variables(env) } else { HashMap::new() };
+        if home.is_none() {
+            // The address and the headers are the same whoever is asked for: say now what is wrong.
+            let probe = provider("openai").ok_or_else(|| Nameless::Unknown.mistake("model", &spec.model))?;
+            Site::build(probe, spec, env)?;
+        }
+        Ok(Target {
+            spec: spec.clone(),
+            home,
+            pinned: pinned.is_some(),
+            environment,
+            others: OnceLock::new(),
+        })
     }
 
     /// Whether this deployment allows what the client steers by (rows D12, D31).
@@ -90,25 +158,148 @@ impl Target {
     /// # Errors
     /// A field that its `configurable_clientside_auth_params` does not name.
     pub fn admit(&self, envelope: &Envelope) -> Result<(), EnvelopeError> {
-        let _ = envelope;
-        Ok(())
+        client::admit(&self.spec.client_may_set, envelope)
     }
 
     /// Resolves a provider-qualified upstream model, whose provider may come from the request when
     /// the deployment's own model begins with a star.
     ///
     /// # Errors
-    /// The name has no provider that is known (400, as LiteLLM has it).
+    /// The name has no provider that is known (400, as LiteLLM has it), or one that this release does
+    /// not speak to (501).
     pub fn resolve<'a>(&'a self, upstream_model: &'a str) -> Result<Place<'a>, UpstreamError> {
-        let _ = upstream_model;
-        Err(UpstreamError {
-            kind: crate::ErrorKind::BadRequest,
-            status: 400,
-            message: String::new(),
-            upstream_type: None,
-            upstream_code: None,
-            param: None,
-            retry_after: None,
-        })
+        if let Some(home) = &self.home {
+            let own =
+                upstream_model.strip_prefix(home.provider.name()).and_then(|rest| rest.strip_prefix('/'));
+            match own {
+                Some(model) => return Ok(Place::new(home, model)),
+                None if self.pinned => return Ok(Place::new(home, upstream_model)),
+                None => {}
+            }
+        }
+        let (provider, model) = split(upstream_model).map_err(|n| n.refusal(upstream_model))?;
+        match &self.home {
+            Some(home) if home.provider.name() == provider.name() => Ok(Place::new(home, model)),
+            _ => Ok(Place::new(self.other(provider)?, model)),
+        }
+    }
+
+    /// Default parameters: (key, JSON text).
+    pub(crate) fn defaults(&self) -> &[(String, String)] {
+        &self.spec.defaults
+    }
+
+    /// Whether parameters that cannot be said are dropped.
+    pub(crate) fn drop_params(&self) -> bool {
+        self.spec.drop_params
+    }
+
+    fn other(&self, provider: &dyn Provider) -> Result<&Site, UpstreamError> {
+        let env = |name: &str| self.environment.get(name).cloned();
+        let sites = self.others.get_or_init(|| {
+            providers().map(|provider| (provider.name(), Site::build(provider, &self.spec, &env))).collect()
+        });
+        match sites.get(provider.name()) {
+            Some(Ok(site)) => Ok(site),
+            Some(Err(error)) => {
+                Err(UpstreamError::new(ErrorKind::Internal, 500, provider.name(), &error.to_string()))
+            }
+            None => Err(Nameless::Unknown.refusal(provider.name())),
+        }
     }
 }
+
+impl<'a> Place<'a> {
+    fn new(site: &'a Site, model: &'a str) -> Place<'a> {
+        Place {
+            provider: site.provider,
+            model,
+            endpoint: &site.base.endpoint,
+            base_path: &site.base.path,
+            authority: &site.base.authority,
+            headers: &site.headers,
+            shown_base: site.shown_base.as_deref(),
+            site,
+        }
+    }
+}
+
+impl Nameless<'_> {
+    fn mistake(&self, key: &'static str, text: &str) -> TargetError {
+        let message = match self {
+            Nameless::Elsewhere(name) => format!(
+                "{text:?}: provider {name} needs a translation that this release does not have; it speaks to \
+                 OpenAI-compatible providers and to anthropic"
+            ),
+            Nameless::Unknown => {
+                let first = text.split('/').next().unwrap_or(text);
+                let hint = match nearest(first) {
+                    Some(name) => format!("did you mean {name}?"),
+                    None => "write provider/model, for instance openai/NAME with api_base for a server of your own"
+                        .to_owned(),
+                };
+                format!("{text:?} has no known provider; {hint}")
+            }
+        };
+        TargetError::new(key, message)
+    }
+
+    fn refusal(&self, model: &str) -> UpstreamError {
+        match self {
+            Nameless::Elsewhere(name) => UpstreamError::plain(
+                ErrorKind::BadRequest,
+                501,
+                format!(
+                    "litellm.BadRequestError: provider {name} needs a translation that this release does not \
+                     have. You passed model={model}"
+                ),
+            ),
+            Nameless::Unknown => UpstreamError::plain(
+                ErrorKind::BadRequest,
+                400,
+                format!(
+                    "litellm.BadRequestError: LLM Provider NOT provided. Pass in the LLM provider you are \
+                     trying to call. You passed model={model}"
+                ),
+            ),
+        }
+    }
+}
+
+fn by_name(name: &str) -> Result<&'static dyn Provider, Nameless<'_>> {
+    match provider(name) {
+        Some(provider) => Ok(provider),
+        None if spoken_elsewhere(name) => Err(Nameless::Elsewhere(name)),
+        None => Err(Nameless::Unknown),
+    }
+}
+
+/// `groq/llama` → Groq, `llama`; `gpt-4o` → OpenAI by the catalogue.
+fn split(model: &str) -> Result<(&'static dyn Provider, &str), Nameless<'_>> {
+    match model.split_once('/') {
+        Some((first, rest)) => by_name(first).map(|provider| (provider, rest)),
+        None => match Catalogue.provider_of(model) {
+            Some(name) => by_name(name).map(|provider| (provider, model)),
+            None => Err(Nameless::Unknown),
+        },
+    }
+}
+
+/// Every provider's variables that are set.
+fn variables(env: &dyn Fn(&str) -> Option<String>) -> HashMap<String, String> {
+    let found = std::cell::RefCell::new(HashMap::new());
+    let note = |name: &str| {
+        if let Some(value) = env(name) {
+            found.borrow_mut().insert(name.to_owned(), value);
+        }
+        None
+    };
+    for provider in providers() {
+        provider.access().key_in(provider.name(), &note);
+        provider.access().base_in(provider.name(), &note);
+    }
+    found.into_inner()
+}
+
+#[cfg(test)]
+mod tests;

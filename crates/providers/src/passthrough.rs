@@ -1,0 +1,99 @@
+//! The coder where both ends speak the same dialect: the upstream's bytes go on as they came, but for
+//! `model`, and but for the usage chunk that only the gateway asked for (row D32).
+//!
+//! Serves OpenAI's chat, completions, embeddings and responses, and Anthropic's messages. What is
+//! read on the way (usage, errors, the end of a stream) is what OpenAI's API reference and Anthropic's
+//! Messages documentation call by these names.
+
+mod spans;
+mod stream;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::json;
+
+use crate::dialect::WireUsage;
+use crate::{Ask, Coder, ErrorKind, Operation, Secret, UpstreamError, Usage};
+
+use spans::Spans;
+use stream::{Reader, Stream};
+
+/// Passes replies on.
+pub(crate) struct Passthrough {
+    provider: &'static str,
+    operation: Operation,
+    /// What replies carry in `model`, as JSON.
+    echo: Option<Bytes>,
+    key: Option<Secret>,
+    usage: WireUsage,
+    stream: Stream,
+}
+
+impl Passthrough {
+    /// A coder for one attempt. `withhold_usage` keeps back the chunk with nothing but usage.
+    pub(crate) fn new(
+        provider: &'static str,
+        ask: &Ask<'_>,
+        withhold_usage: bool,
+        key: Option<Secret>,
+    ) -> Passthrough {
+        let echo = ask.echo_model.map(|name| Bytes::from(json!(name).to_string()));
+        Passthrough {
+            provider,
+            operation: ask.operation,
+            echo,
+            key,
+            usage: WireUsage::default(),
+            stream: Stream::new(ask.operation, withhold_usage),
+        }
+    }
+
+    fn reader(&mut self) -> (&mut Stream, Reader<'_>) {
+        let Passthrough { provider, echo, key, usage, stream, .. } = self;
+        (stream, Reader { provider, echo: echo.as_ref(), key: key.as_ref(), usage })
+    }
+
+    fn unreadable(&self, what: &str) -> UpstreamError {
+        UpstreamError::new(ErrorKind::Internal, 500, self.provider, what)
+    }
+}
+
+impl Coder for Passthrough {
+    fn whole(&mut self, body: Bytes) -> Result<Vec<Bytes>, UpstreamError> {
+        let spans = Spans::of(&body).map_err(|_| self.unreadable("the reply is not a JSON object"))?;
+        if spans.error.is_some() && self.operation.fails_inside_200() {
+            return Err(UpstreamError::from_event(self.provider, &body, self.key.as_ref()));
+        }
+        if let Some(usage) = spans.usage.clone() {
+            self.usage.note(&body[usage]);
+        }
+        match (spans.model, &self.echo) {
+            (Some(model), Some(echo)) => {
+                Ok(vec![body.slice(..model.start), echo.clone(), body.slice(model.end..)])
+            }
+            _ => Ok(vec![body]),
+        }
+    }
+
+    fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
+        UpstreamError::from_reply(self.provider, status, headers, body, self.key.as_ref())
+    }
+
+    fn push(&mut self, bytes: Bytes, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {
+        let (stream, mut reader) = self.reader();
+        stream.push(bytes, &mut reader, out)
+    }
+
+    fn end(&mut self, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {
+        let (stream, mut reader) = self.reader();
+        stream.end(&mut reader, out)
+    }
+
+    fn error_frame(&self, error: &UpstreamError) -> Bytes {
+        stream::error_frame(self.operation, error)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage.usage()
+    }
+}

@@ -1,0 +1,129 @@
+//! Where the few things that are looked at are in a reply or in an event of a stream.
+
+use std::ops::Range;
+
+use crate::scan::{Fault, Found, Scanner, Walk};
+
+/// Members of the outer object, and of the reply that an event wraps (`response` in OpenAI's
+/// responses, `message` in Anthropic's messages).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Spans {
+    /// The string that names the model, quotes included.
+    pub(super) model: Option<Range<usize>>,
+    /// The object with the tokens.
+    pub(super) usage: Option<Range<usize>>,
+    /// What is not null under `error`.
+    pub(super) error: Option<Range<usize>>,
+    /// The string under `type`, without its quotes.
+    pub(super) kind: Option<Range<usize>>,
+    /// Whether there is a list `choices` and nothing in it.
+    pub(super) no_choices: bool,
+    /// Whether a choice has a `finish_reason`.
+    pub(super) finished: bool,
+}
+
+impl Spans {
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// It is not one JSON object.
+    pub(super) fn of(bytes: &[u8]) -> Result<Spans, Fault> {
+        let mut start = Scanner::new(bytes, 0);
+        if start.peek() != Some(b'{') {
+            return Err(start.fault("expected an object"));
+        }
+        let mut spans = Spans::default();
+        let mut walk = Walk::new(bytes, start.at(), 1);
+        while let Some(found) = walk.member()? {
+            match (&bytes[found.key.start..found.key.end], bytes[found.value]) {
+                (b"type", b'"') => spans.kind = Some(found.value + 1..found.end - 1),
+                (b"error", first) => spans.error = (first != b'n').then_some(found.value..found.end),
+                (b"choices", b'[') => spans.choices(bytes, &found)?,
+                (b"response" | b"message", b'{') => spans.wrapped(bytes, &found)?,
+                _ => spans.either(bytes, &found),
+            }
+        }
+        walk.into_scanner().end()?;
+        Ok(spans)
+    }
+
+    /// What stands in the reply itself, wrapped or not.
+    fn either(&mut self, bytes: &[u8], found: &Found) {
+        match (&bytes[found.key.start..found.key.end], bytes[found.value]) {
+            (b"model", b'"') => self.model = Some(found.value..found.end),
+            (b"usage", b'{') => self.usage = Some(found.value..found.end),
+            _ => {}
+        }
+    }
+
+    fn wrapped(&mut self, bytes: &[u8], outer: &Found) -> Result<(), Fault> {
+        let mut walk = Walk::new(bytes, outer.value, 2);
+        while let Some(found) = walk.member()? {
+            self.either(bytes, &found);
+        }
+        Ok(())
+    }
+
+    fn choices(&mut self, bytes: &[u8], outer: &Found) -> Result<(), Fault> {
+        let mut list = Walk::new(bytes, outer.value, 2);
+        self.no_choices = true;
+        while let Some((start, _)) = list.element()? {
+            self.no_choices = false;
+            if bytes[start] != b'{' {
+                continue;
+            }
+            let mut choice = Walk::new(bytes, start, 3);
+            while let Some(found) = choice.member()? {
+                let key = &bytes[found.key.start..found.key.end];
+                self.finished |= key == b"finish_reason" && bytes[found.value] == b'"';
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &str, span: Option<Range<usize>>) -> Option<&str> {
+        span.map(|span| &bytes[span])
+    }
+
+    #[test]
+    fn members_of_the_outer_object_are_found() {
+        let bytes = r#" {"choices":[{"message":{"model":"no","error":1}}], "model" : "m" ,"usage":{"a":1},"error":null} "#;
+        let spans = Spans::of(bytes.as_bytes()).unwrap();
+        assert_eq!(text(bytes, spans.model), Some(r#""m""#));
+        assert_eq!(text(bytes, spans.usage), Some(r#"{"a":1}"#));
+        assert_eq!((spans.error, spans.no_choices, spans.finished), (None, false, false));
+    }
+
+    #[test]
+    fn members_of_the_wrapped_reply_are_found() {
+        let bytes = r#"{"type":"message_start","message":{"model":"m","usage":{"input_tokens":1}}}"#;
+        let spans = Spans::of(bytes.as_bytes()).unwrap();
+        assert_eq!(text(bytes, spans.kind), Some("message_start"));
+        assert_eq!(text(bytes, spans.model), Some(r#""m""#));
+        assert_eq!(text(bytes, spans.usage), Some(r#"{"input_tokens":1}"#));
+    }
+
+    #[test]
+    fn choices_tell_whether_they_are_empty_and_finished() {
+        let of = |bytes: &str| {
+            let spans = Spans::of(bytes.as_bytes()).unwrap();
+            (spans.no_choices, spans.finished)
+        };
+        assert_eq!(of(r#"{"choices":[]}"#), (true, false));
+        assert_eq!(of(r#"{"choices":[{"finish_reason":null}]}"#), (false, false));
+        assert_eq!(of(r#"{"choices":[{"finish_reason":null},{"finish_reason":"stop"}]}"#), (false, true));
+        assert_eq!(of(r#"{"usage":null}"#), (false, false));
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for bytes in ["", "[]", "{", "{not json", r#"{"a":1}x"#, "null", r#"{"model":"m""#] {
+            assert!(Spans::of(bytes.as_bytes()).is_err(), "{bytes}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! A stream on its way through: which frames change, which are kept back, and when it has ended.
+//!
+//! Nearly every frame of a stream begins with the same bytes up to the model's name. They are learnt
+//! from the first frame that was read in full; a later frame that begins with exactly them needs no
+//! reading, only a look at whether it carries anything else of interest. JSON escapes quotes inside
+//! strings, so a key in its quotes and with its colon is never part of a text.
+
+use bytes::Bytes;
+use memchr::memmem;
+use serde_json::json;
+
+use super::spans::Spans;
+use crate::dialect::WireUsage;
+use crate::framing::{SseFrame, SseFramer};
+use crate::{ErrorKind, Operation, Secret, UpstreamError};
+
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// What one stream is up to.
+pub(super) struct Stream {
+    operation: Operation,
+    framer: SseFramer,
+    frames: Vec<SseFrame>,
+    withhold_usage: bool,
+    /// How frames begin: as they come, up to behind the model's name, and as they leave.
+    learnt: Option<(Bytes, Bytes)>,
+    /// A choice said why it ended, or the dialect's last event came.
+    finished: bool,
+    /// Nothing may follow.
+    done: bool,
+}
+
+/// What the frames are read with.
+pub(super) struct Reader<'a> {
+    pub(super) provider: &'static str,
+    pub(super) echo: Option<&'a Bytes>,
+    pub(super) key: Option<&'a Secret>,
+    pub(super) usage: &'a mut WireUsage,
+}
+
+impl Stream {
+    pub(super) fn new(operation: Operation, withhold_usage: bool) -> Stream {
+        Stream {
+            operation,
+            framer: SseFramer::default(),
+            frames: Vec::new(),
+            withhold_usage,
+            learnt: None,
+            finished: false,
+            done: false,
+        }
+    }
+
+    /// The next bytes.
+    pub(super) fn push(
+        &mut self,
+        bytes: Bytes,
+        reader: &mut Reader<'_>,
+        out: &mut Vec<Bytes>,
+    ) -> Result<(), UpstreamError> {
+        let mut frames = std::mem::take(&mut self.frames);
+        let fits = self.framer.push(bytes, &mut frames);
+        for frame in frames.drain(..) {
+            self.frame(&frame, reader, out)?;
+        }
+        self.frames = frames;
+        fits.map_err(|_| UpstreamError::connection(reader.provider, "an event of the stream is too long"))
+    }
+
+    /// The upstream has ended.
+    pub(super) fn end(&mut self, reader: &mut Reader<'_>, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {
+        if let Some(rest) = self.framer.end() {
+            self.rest(&rest, reader, out)?;
+        }
+        if self.done {
+            return Ok(());
+        }
+        if !self.finished {
+            return Err(UpstreamError::connection(
+                reader.provider,
+                "the upstream ended the stream too early",
+            ));
+        }
+        // Some servers leave out OpenAI's last frame; clients wait for it.
+        if self.operation.ends_with_done() {
+            out.push(Bytes::from_static(DONE));
+        }
+        Ok(())
+    }
+
+    /// What stands behind the last blank line. A cut can leave anything there; a server that forgets
+    /// the blank line leaves a whole event, which is then ended for it.
+    fn rest(
+        &mut self,
+        rest: &SseFrame,
+        reader: &mut Reader<'_>,
+        out: &mut Vec<Bytes>,
+    ) -> Result<(), UpstreamError> {
+        let whole = rest.is_complete()
+            || rest.data().is_some_and(|data| data.as_ref() == b"[DONE]" || Spans::of(&data).is_ok());
+        if !whole {
+            return Ok(());
+        }
+        let before = out.len();
+        self.frame(rest, reader, out)?;
+        if !rest.is_complete() && out.len() > before {
+            out.push(Bytes::from_static(b"\n\n"));
+        }
+        Ok(())
+    }
+
+    fn frame(
+        &mut self,
+        frame: &SseFrame,
+        reader: &mut Reader<'_>,
+        out: &mut Vec<Bytes>,
+    ) -> Result<(), UpstreamError> {
+        if self.done {
+            return Ok(());
+        }
+        let bytes = frame.bytes();
+        if let Some((comes, leaves)) = &self.learnt {
+            if bytes.starts_with(comes) && is_plain(&bytes[comes.len()..]) {
+                out.push(leaves.clone());
+                out.push(bytes.slice(comes.len()..));
+                return Ok(());
+            }
+        }
+        match frame.data_span() {
+            Some(span) if is_delta(&bytes[span.clone()]) => out.push(bytes.clone()),
+            Some(span) => self.read(bytes, span.start, &bytes[span], reader, out)?,
+            None => match frame.data() {
+                Some(data) => {
+                    let (bytes, start) = on_one_line(frame.event(), &data);
+                    let end = bytes.len() - 2;
+                    self.read(&bytes, start, &bytes[start..end], reader, out)?;
+                }
+                None => out.push(bytes.clone()),
+            },
+        }
+        Ok(())
+    }
+
+    /// Reads a frame in full: `data` is what stands in `bytes` from `start`.
+    fn read(
+        &mut self,
+        bytes: &Bytes,
+        start: usize,
+        data: &[u8],
+        reader: &mut Reader<'_>,
+        out: &mut Vec<Bytes>,
+    ) -> Result<(), UpstreamError> {
+        if data == b"[DONE]" {
+            self.done = true;
+            out.push(bytes.clone());
+            return Ok(());
+        }
+        let spans = Spans::of(data).map_err(|_| {
+            UpstreamError::new(
+                ErrorKind::Internal,
+                500,
+                reader.provider,
+                "an event of the stream is not JSON",
+            )
+        })?;
+        let kind = spans.kind.clone().map(|kind| &data[kind]);
+        if spans.error.is_some() || kind == Some(b"error") {
+            return Err(UpstreamError::from_event(reader.provider, data, reader.key));
+        }
+        if let Some(usage) = spans.usage.clone() {
+            reader.usage.note(&data[usage]);
+            if self.withhold_usage && spans.no_choices {
+                return Ok(());
+            }
+        }
+        self.finished |= spans.finished || kind.is_some_and(is_last);
+        let (Some(model), Some(echo)) = (spans.model, reader.echo) else {
+            out.push(bytes.clone());
+            return Ok(());
+        };
+        let comes = bytes.slice(..start + model.end);
+        let leaves = Bytes::from([&bytes[..start + model.start], echo].concat());
+        out.push(leaves.clone());
+        out.push(bytes.slice(start + model.end..));
+        self.learnt = Some((comes, leaves));
+        Ok(())
+    }
+}
+
+/// The frame that tells a client that its stream broke. OpenAI documents none for chat: the shape is
+/// LiteLLM's, which OpenAI's clients raise as an error.
+pub(super) fn error_frame(operation: Operation, error: &UpstreamError) -> Bytes {
+    let code = error.upstream_code.clone().unwrap_or_else(|| error.status.to_string());
+    match operation {
+        Operation::Messages => {
+            let kind = crate::dialect::anthropic_error_type(error.status);
+            let body = json!({"type": "error", "error": {"type": kind, "message": error.message}});
+            format!("event: error\ndata: {body}\n\n").into()
+        }
+        Operation::Responses => {
+            let body = json!({"type": "error", "code": code, "message": error.message, "param": error.param});
+            format!("event: error\ndata: {body}\n\n").into()
+        }
+        Operation::ChatCompletions | Operation::Completions | Operation::Embeddings => {
+            let inner = json!({
+                "message": error.message,
+                "type": error.upstream_type,
+                "param": error.param,
+                "code": code,
+            });
+            format!("data: {}\n\n", json!({ "error": inner })).into()
+        }
+    }
+}
+
+/// Whether nothing of interest is behind the model's name.
+fn is_plain(rest: &[u8]) -> bool {
+    nulled(rest, b"\"usage\":")
+        && nulled(rest, b"\"finish_reason\":")
+        && memmem::find(rest, b"\"error\":").is_none()
+        && memmem::find(rest, b"\"choices\":").is_some()
+}
+
+/// Whether the key is missing or null everywhere.
+fn nulled(rest: &[u8], key: &[u8]) -> bool {
+    memmem::find_iter(rest, key).all(|at| rest[at + key.len()..].trim_ascii_start().starts_with(b"null"))
+}
+
+/// Whether the event is one of the many that carry a piece of the reply: their `type`, which both
+/// OpenAI's responses and Anthropic put first, says so.
+fn is_delta(data: &[u8]) -> bool {
+    let Some(rest) = data.strip_prefix(b"{\"type\":") else { return false };
+    let Some(rest) = rest.trim_ascii_start().strip_prefix(b"\"") else { return false };
+    let kind = rest.split(|byte| *byte == b'"').next().unwrap_or_default();
+    kind == b"content_block_delta" || kind.starts_with(b"response.") && kind.ends_with(b".delta")
+}
+
+/// The events that end a stream of messages or of responses.
+fn is_last(kind: &[u8]) -> bool {
+    matches!(kind, b"message_stop" | b"response.completed" | b"response.incomplete" | b"response.failed")
+}
+
+/// The same event with its data in one field. JSON allows line feeds only where it allows blanks.
+fn on_one_line(event: Option<&str>, data: &[u8]) -> (Bytes, usize) {
+    let mut frame = event.map_or_else(String::new, |event| format!("event: {event}\n")).into_bytes();
+    frame.extend_from_slice(b"data: ");
+    let start = frame.len();
+    frame.extend(data.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
+    frame.extend_from_slice(b"\n\n");
+    (frame.into(), start)
+}

@@ -1,0 +1,154 @@
+//! A base URL, taken apart once: what is connected to, and what stands in front of every path.
+
+use std::net::IpAddr;
+
+use http::Uri;
+
+use crate::Endpoint;
+
+/// A base URL's parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Base {
+    pub(crate) endpoint: Endpoint,
+    /// Path without a trailing slash: `/v1`, or nothing.
+    pub(crate) path: String,
+    /// What stood behind `?`.
+    pub(crate) query: Option<String>,
+    /// Host and port as they were written, for the `Host` header.
+    pub(crate) authority: String,
+}
+
+impl Base {
+    /// Takes a base URL apart.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence that begins with it.
+    pub(crate) fn parse(text: &str) -> Result<Base, &'static str> {
+        if text.contains('#') {
+            return Err("must not have a fragment (#)");
+        }
+        let https = match text.split_once("://") {
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => true,
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => false,
+            _ => return Err("must begin with http:// or https://"),
+        };
+        let uri: Uri = text.parse().map_err(|_| "is not a URL")?;
+        let authority = uri.authority().ok_or("has no host")?;
+        if authority.as_str().contains('@') {
+            return Err("must not carry a user name or password; use api_key or extra_headers");
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err("has no host");
+        }
+        if authority.as_str() != authority.host() && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err("has a port that is none");
+        }
+        let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });
+        Ok(Base {
+            endpoint: Endpoint { https, host: host.to_ascii_lowercase(), port },
+            path: uri.path().trim_end_matches('/').to_owned(),
+            query: uri.query().filter(|query| !query.is_empty()).map(str::to_owned),
+            authority: authority.as_str().to_owned(),
+        })
+    }
+
+    /// Whether the address is one that only the machine's own network can mean: a cloud's metadata
+    /// service, a link-local address, the unspecified one. Names cannot be judged here.
+    pub(crate) fn is_off_limits(&self) -> bool {
+        let host = self.endpoint.host.trim_end_matches('.');
+        if matches!(host, "metadata" | "metadata.google.internal" | "instance-data") {
+            return true;
+        }
+        // Spellings of IPv4 that only the system's resolver understands: 2852039166, 0xa9.254.1.
+        let odd = host.rsplit('.').next().is_some_and(|last| {
+            last.starts_with("0x") || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()))
+        });
+        match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(IpAddr::V4(v4)) => {
+                v4.is_link_local() || v4.is_unspecified() || v4.octets() == [100, 100, 100, 200]
+            }
+            Ok(IpAddr::V6(v6)) => {
+                v6.is_unicast_link_local()
+                    || v6.is_unspecified()
+                    || v6.segments()[0] == 0xfd00 && v6.segments()[1] == 0xec2
+            }
+            Err(_) => odd,
+        }
+    }
+}
+
+/// A configured base as the response header shows it: verbatim, without its query.
+pub(crate) fn without_query(text: &str) -> &str {
+    text.split('?').next().unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bases_are_taken_apart() {
+        for (text, https, host, port, path, query, authority) in [
+            ("https://api.openai.com/v1", true, "api.openai.com", 443, "/v1", None, "api.openai.com"),
+            ("http://127.0.0.1:8080/", false, "127.0.0.1", 8080, "", None, "127.0.0.1:8080"),
+            ("http://[::1]:9/a/b//", false, "::1", 9, "/a/b", None, "[::1]:9"),
+            ("https://[fe80::1]", true, "fe80::1", 443, "", None, "[fe80::1]"),
+            (
+                "https://Host.example/v1?api-version=1&x",
+                true,
+                "host.example",
+                443,
+                "/v1",
+                Some("api-version=1&x"),
+                "Host.example",
+            ),
+            ("http://h?", false, "h", 80, "", None, "h"),
+        ] {
+            let base = Base::parse(text).unwrap();
+            assert_eq!(base.endpoint, Endpoint { https, host: host.to_owned(), port }, "{text}");
+            assert_eq!(
+                (base.path.as_str(), base.query.as_deref(), base.authority.as_str()),
+                (path, query, authority)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_base_is_refused() {
+        for (text, why) in [
+            ("api.openai.com/v1", "http"),
+            ("ftp://h/", "http"),
+            ("http://user:pw@h/", "user name"),
+            ("http://h/#x", "fragment"),
+            ("http://h:99999/", "port"),
+            ("http://h:/", "port"),
+            ("http://h:0/", "port"),
+            ("http:///v1", "URL"),
+            ("http://h h/", "URL"),
+            ("", "http"),
+        ] {
+            let error = Base::parse(text).expect_err(text);
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_the_machines_own_network_are_told() {
+        for text in [
+            "http://169.254.169.254/",
+            "http://[fe80::1]/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://[fd00:ec2::254]/",
+            "http://0.0.0.0/",
+            "http://2852039166/",
+            "http://0xa9fea9fe/",
+            "http://metadata.google.internal./",
+        ] {
+            assert!(Base::parse(text).unwrap().is_off_limits(), "{text}");
+        }
+        for text in ["http://127.0.0.1/", "https://api.openai.com/", "http://[2001:db8::1]/"] {
+            assert!(!Base::parse(text).unwrap().is_off_limits(), "{text}");
+        }
+    }
+}

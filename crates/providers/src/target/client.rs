@@ -1,0 +1,171 @@
+//! What a client may say about the address and the credentials of its own call (rows D12, D31).
+//!
+//! Nothing, unless the deployment names the field. What it may say counts for that one call, and a
+//! client that chooses the address never gets the deployment's credentials sent there.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+
+use super::base::Base;
+use super::site::{authenticate, extra_header};
+use super::{Place, Target};
+use crate::{Coder, Envelope, EnvelopeError, Prepared, Secret, UpstreamError};
+
+/// Fields that a deployment can open to clients.
+const OPENABLE: [&str; 5] = ["api_key", "api_base", "base_url", "headers", "extra_headers"];
+/// Headers that stand for the deployment, whatever it allows.
+const RESERVED: [&str; 4] = ["host", "authorization", "x-api-key", "api-key"];
+
+/// A place, with what the client was allowed to change.
+pub(crate) struct Entry<'a> {
+    base: Cow<'a, Base>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) key: Option<Secret>,
+}
+
+/// The fields that the deployment opened, as they stand in the body.
+struct Said {
+    key: Option<Secret>,
+    base: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+/// Refuses the first steering field that is not open.
+pub(super) fn admit(open: &[String], envelope: &Envelope) -> Result<(), EnvelopeError> {
+    let closed = |field: &&str| !(OPENABLE.contains(field) && open.iter().any(|name| name == field));
+    match envelope.steering().into_iter().find(closed) {
+        Some(field) => Err(EnvelopeError::not_allowed(field)),
+        None => Ok(()),
+    }
+}
+
+impl Target {
+    /// Everything needed to send a call to `place`.
+    ///
+    /// # Errors
+    /// No credentials (500), or something of the client's that cannot be used (400).
+    pub(crate) fn enter<'a>(
+        &'a self,
+        place: &Place<'a>,
+        envelope: &Envelope,
+    ) -> Result<Entry<'a>, UpstreamError> {
+        let site = place.site;
+        if envelope.steering().is_empty() {
+            if let Some(error) = site.unauthenticated() {
+                return Err(error);
+            }
+            let (headers, key) = (site.headers.clone(), site.key.clone());
+            return Ok(Entry { base: Cow::Borrowed(&site.base), headers, key });
+        }
+        Said::read(&self.spec.client_may_set, envelope)?.apply(place)
+    }
+}
+
+impl Entry<'_> {
+    /// The base's own path, without a trailing slash.
+    pub(crate) fn base_path(&self) -> &str {
+        &self.base.path
+    }
+
+    /// A path behind the base's, and the base's query behind that.
+    pub(crate) fn path(&self, tail: &str) -> String {
+        let mut path = String::with_capacity(self.base.path.len() + tail.len() + 1);
+        path.push_str(&self.base.path);
+        if !tail.is_empty() {
+            path.push('/');
+            path.push_str(tail);
+        }
+        if let Some(query) = &self.base.query {
+            path.push('?');
+            path.push_str(query);
+        }
+        path
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// The call, ready to be sent.
+    pub(crate) fn prepared(self, path: String, body: Vec<Bytes>, coder: Box<dyn Coder>) -> Prepared<'a> {
+        let endpoint = match self.base {
+            Cow::Borrowed(base) => Cow::Borrowed(&base.endpoint),
+            Cow::Owned(base) => Cow::Owned(base.endpoint),
+        };
+        Prepared { endpoint, path, headers: self.headers, body, coder }
+    }
+}
+
+impl Said {
+    fn read(open: &[String], envelope: &Envelope) -> Result<Said, UpstreamError> {
+        let raw = |field: &str| envelope.raw(field).filter(|_| open.iter().any(|name| name == field));
+        let mut headers = Vec::new();
+        for field in ["headers", "extra_headers"] {
+            let said: Option<BTreeMap<String, String>> = decoded(field, raw(field))?;
+            headers.extend(said.into_iter().flatten());
+        }
+        let text =
+            |field| decoded::<String>(field, raw(field)).map(|text| text.filter(|t| !t.trim().is_empty()));
+        let key = text("api_key")?.map(|key| Secret::new(key.trim()));
+        let base = text("api_base")?.or(text("base_url")?);
+        Ok(Said { key, base, headers })
+    }
+
+    fn apply<'a>(self, place: &Place<'a>) -> Result<Entry<'a>, UpstreamError> {
+        let site = place.site;
+        let mut entry = match self.base {
+            Some(text) => elsewhere(&text)?,
+            None => Entry {
+                base: Cow::Borrowed(&site.base),
+                headers: site.headers.clone(),
+                key: site.key.clone(),
+            },
+        };
+        if let Some(key) = self.key {
+            let scheme = site.provider.access().scheme;
+            authenticate(&mut entry.headers, scheme, &key).map_err(|e| wrong("api_key", &e.message))?;
+            entry.key = Some(key);
+        }
+        if let (None, Cow::Borrowed(_), Some(error)) = (&entry.key, &entry.base, site.unauthenticated()) {
+            return Err(error);
+        }
+        for (name, value) in self.headers {
+            let (name, value) =
+                extra_header(&name, &value).map_err(|e| wrong("extra_headers", &e.message))?;
+            if RESERVED.contains(&name.as_str()) {
+                return Err(wrong("extra_headers", "may not authenticate; send api_key"));
+            }
+            entry.headers.insert(name, value);
+        }
+        Ok(entry)
+    }
+}
+
+fn decoded<T: serde::de::DeserializeOwned>(
+    field: &str,
+    raw: Option<&str>,
+) -> Result<Option<T>, UpstreamError> {
+    raw.map_or(Ok(None), |raw| {
+        serde_json::from_str(raw).map_err(|_| wrong(field, "is not of the expected type"))
+    })
+}
+
+/// An address of the client's own: none of the deployment's headers go there, since any of them may
+/// be a credential.
+fn elsewhere(text: &str) -> Result<Entry<'static>, UpstreamError> {
+    let base = Base::parse(text.trim()).map_err(|what| wrong("api_base", what))?;
+    if base.is_off_limits() {
+        return Err(wrong("api_base", "is an address that clients may not choose"));
+    }
+    let host = base.authority.parse().map_err(|_| wrong("api_base", "has a host that is none"))?;
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, host);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(Entry { base: Cow::Owned(base), headers, key: None })
+}
+
+fn wrong(field: &str, what: &str) -> UpstreamError {
+    UpstreamError::unsayable(field, format!("{field} {what}"))
+}
