@@ -4,6 +4,8 @@
 //! constraints, `tag_regex`, the default pool and failing open mean together is `select` and
 //! `fail_open` below; the wording of the reasons is in `tag_reasons.rs`.
 
+use std::collections::HashSet;
+
 use crate::bits::Bits;
 use crate::explain::Collector;
 use crate::group::ModelGroup;
@@ -64,8 +66,6 @@ pub(crate) enum Refusal {
 /// The tags of a request, as sets over the group.
 pub(crate) struct Wishes {
     plain: bool,
-    /// A plain tag is known to the group or came with the prefix.
-    known: bool,
     any: Bits,
     every: Bits,
     excluded: Bits,
@@ -86,18 +86,18 @@ impl<'a> TagFilter<'a> {
         if let Some(permitted) = self.fail_open(candidates) {
             return self.report(candidates, permitted, Pool::FailedOpen, seen);
         }
-        if pool == Pool::Default && !self.group.defaults().meets(candidates) {
-            self.report(candidates, permitted, pool, seen).or(Err(Refusal::NoDefaultLeft))
-        } else {
-            self.report(candidates, permitted, pool, seen)
-        }
+        let refused = self.report(candidates, permitted, pool, seen);
+        let deserted = pool == Pool::Default && !self.group.defaults().meets(candidates);
+        if deserted { Err(Refusal::NoDefaultLeft) } else { refused }
     }
 
     /// What is permitted when nothing else is and a candidate has `allow_fail_open`: the operator's
     /// own constraints hold, everything else is dropped. An invented `&tag` may not hide a rest of
     /// required tags that could be met.
     pub(crate) fn fail_open(&self, candidates: &Bits) -> Option<Bits> {
-        if !self.group.fail_open().meets(candidates) || self.invents_requirement(candidates) {
+        // It is the group that fails open, so one asked for by its id has it from any other.
+        let opens = self.group.fail_open().meets(if self.by_id { self.group.all() } else { candidates });
+        if !opens || self.invents_requirement(candidates) {
             return None;
         }
         let pool = self.constrained(candidates);
@@ -111,7 +111,7 @@ impl<'a> TagFilter<'a> {
         let mut pool = candidates.without(&wishes.excluded);
         pool.keep(&wishes.required);
         // `None`: nothing that is left looks at the client, or the client does not say what it is.
-        let hits = self.agent_line(&pool).map(|line| self.group.regex_hits(&line).and(&pool));
+        let hits = self.agent_line(&pool).map(|line| self.agent_hits(&line).and(&pool));
         if wishes.plain {
             return self.select_plain(&wishes, &pool, hits);
         }
@@ -131,15 +131,11 @@ impl<'a> TagFilter<'a> {
 
     fn select_plain(&self, wishes: &Wishes, pool: &Bits, hits: Option<Bits>) -> (Pool, Bits) {
         let mut matched = if self.match_any { wishes.any.clone() } else { wishes.every.clone() };
-        if let Some(mut hits) = hits {
-            if !self.match_any {
-                // Where all tags must be there, a regex cannot stand in for them.
-                hits.drop(self.group.tagged());
-            }
+        if let Some(hits) = hits {
             matched.add(&hits);
         }
         matched.keep(pool);
-        if matched.is_empty() && !wishes.known {
+        if matched.is_empty() && !self.knows_a_plain_tag() {
             return (Pool::DefaultForUnknown, pool.and(self.group.defaults()));
         }
         (Pool::Matched, matched)
@@ -163,22 +159,24 @@ impl<'a> TagFilter<'a> {
         pool
     }
 
+    /// Whether dropping the required tags that nothing here carries would reveal an answer. A tag
+    /// that came with the prefix was meant, so it is never invented.
     fn invents_requirement(&self, candidates: &Bits) -> bool {
         let mut pool = candidates.without(&self.wishes(|_| true).excluded);
-        let (mut known, mut invented) = (false, false);
+        let meant = self.meant();
+        let (mut met, mut invented) = (false, false);
         for tag in self.parsed() {
-            if let Wish::Require(text) = tag.wish {
-                match self.carriers(text) {
-                    _ if !self.is_known(text) => invented = true,
-                    Some(carriers) => {
-                        known = true;
-                        pool.keep(carriers);
-                    }
-                    None => return false,
+            let Wish::Require(text) = tag.wish else { continue };
+            match self.carriers(text).filter(|carriers| carriers.meets(candidates)) {
+                Some(carriers) => {
+                    met = true;
+                    pool.keep(carriers);
                 }
+                None if meant.contains(text) => return false,
+                None => invented = true,
             }
         }
-        known && invented && !pool.is_empty()
+        met && invented && !pool.is_empty()
     }
 
     fn wishes(&self, counts: impl Fn(&RequestTag<'_>) -> bool) -> Wishes {
@@ -186,7 +184,6 @@ impl<'a> TagFilter<'a> {
         let none = Bits::none(size);
         let mut wishes = Wishes {
             plain: false,
-            known: false,
             any: none.clone(),
             every: self.group.all().clone(),
             excluded: none.clone(),
@@ -199,7 +196,6 @@ impl<'a> TagFilter<'a> {
                 Wish::Plain(text) => {
                     let carriers = self.carriers(text).unwrap_or(&none);
                     wishes.plain = true;
-                    wishes.known |= self.is_known(text);
                     wishes.any.add(carriers);
                     wishes.every.keep(carriers);
                 }
@@ -223,11 +219,22 @@ impl<'a> TagFilter<'a> {
         self.group.carriers(self.tags.find(text)?)
     }
 
-    /// Whether a tag that matches nothing is a refusal and not a stranger: somebody in the group
-    /// carries it, or the request names it behind the routing prefix, with whatever sign.
-    fn is_known(&self, text: &str) -> bool {
-        self.knows_tags && self.tags.find(text).is_some_and(|id| self.group_knows(id))
-            || self.parsed().any(|tag| tag.prefixed && tag.wish.tag() == Some(text))
+    /// Whether matching nothing is a refusal, and not a stranger's tag: somebody in the group
+    /// carries a plain tag, or the request names it behind the routing prefix, with whatever sign.
+    fn knows_a_plain_tag(&self) -> bool {
+        let meant = self.meant();
+        self.parsed().any(|tag| match tag.wish {
+            Wish::Plain(text) => {
+                let carried = || self.tags.find(text).is_some_and(|id| self.group_knows(id));
+                meant.contains(text) || self.knows_tags && carried()
+            }
+            _ => false,
+        })
+    }
+
+    /// The tags that came with the prefix.
+    fn meant(&self) -> HashSet<&'a str> {
+        self.parsed().filter(|tag| tag.prefixed).filter_map(|tag| tag.wish.tag()).collect()
     }
 
     fn group_knows(&self, tag: TagId) -> bool {
@@ -238,6 +245,15 @@ impl<'a> TagFilter<'a> {
     fn agent_line(&self, pool: &Bits) -> Option<String> {
         let agent = self.user_agent.filter(|agent| !agent.is_empty())?;
         self.group.with_regex().meets(pool).then(|| format!("User-Agent: {agent}"))
+    }
+
+    fn agent_hits(&self, line: &str) -> Bits {
+        let mut hits = self.group.regex_hits(line);
+        if !self.match_any {
+            // Where all tags must be there, a regex cannot stand in for them.
+            hits.drop(self.group.tagged());
+        }
+        hits
     }
 
     fn report(
