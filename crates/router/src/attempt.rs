@@ -59,7 +59,8 @@ enum Miss {
 pub(crate) async fn run(router: &Router, call: &Call) -> Result<Answer, Box<CallError>> {
     let snapshot = router.snapshot();
     let account = Account::open(router.recorder().clone(), snapshot.clone(), call.operation);
-    let model = snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
+    let model =
+        snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
     let mut attempts = Attempts { router, snapshot, original: call, account, limit: None };
     let refusal = match check(call, model.as_deref()) {
         Err(refusal) => refusal,

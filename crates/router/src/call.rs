@@ -57,8 +57,10 @@ impl Call {
     pub(crate) fn timeout(&self) -> Option<Duration> {
         let stream = self.envelope.stream();
         let own = stream.then(|| self.seconds("x-litellm-stream-timeout").or(self.envelope.stream_timeout()));
-        let seconds =
-            own.flatten().or_else(|| self.envelope.timeout()).or_else(|| self.seconds("x-litellm-timeout"))?;
+        let seconds = own
+            .flatten()
+            .or_else(|| self.envelope.timeout())
+            .or_else(|| self.seconds("x-litellm-timeout"))?;
         (seconds.is_finite() && seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(1e9)))
     }
 
@@ -82,7 +84,8 @@ impl Call {
             extend(&mut tags, metadata.as_deref(), TagOrigin::Metadata);
         }
         extend(&mut tags, self.envelope.litellm_metadata_tags().as_deref(), TagOrigin::LitellmMetadata);
-        let slot = self.envelope.has_litellm_metadata() || (self.envelope.has_metadata() && !keeps_litellm_metadata);
+        let slot =
+            self.envelope.has_litellm_metadata() || (self.envelope.has_metadata() && !keeps_litellm_metadata);
         if rules.tags_always_unite || slot || body.is_none() {
             extend(&mut tags, Some(&self.header_tags()), TagOrigin::Header);
         }
@@ -99,7 +102,9 @@ impl Call {
             .get_all("x-litellm-tags")
             .iter()
             .flat_map(|line| match String::from_utf8_lossy(line.as_bytes()) {
-                Cow::Borrowed(text) => text.split(',').map(|tag| Cow::Borrowed(tag.trim())).collect::<Vec<_>>(),
+                Cow::Borrowed(text) => {
+                    text.split(',').map(|tag| Cow::Borrowed(tag.trim())).collect::<Vec<_>>()
+                }
                 Cow::Owned(text) => text.split(',').map(|tag| Cow::Owned(tag.trim().to_owned())).collect(),
             })
             .filter(|tag| !tag.is_empty())

@@ -29,7 +29,7 @@ pub enum AnswerBody {
     /// JSON, whole, in pieces.
     Whole(Vec<Bytes>),
     /// Server-sent events, as they come.
-    Stream(ReplyStream),
+    Stream(Box<ReplyStream>),
     /// Server-sent events that are all there already (`mock_response`).
     Events(Vec<Bytes>),
 }
@@ -119,7 +119,11 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn open(recorder: Arc<dyn Recorder>, snapshot: Arc<Snapshot>, operation: Operation) -> Account {
+    pub(crate) fn open(
+        recorder: Arc<dyn Recorder>,
+        snapshot: Arc<Snapshot>,
+        operation: Operation,
+    ) -> Account {
         Account {
             recorder,
             snapshot,

@@ -87,7 +87,8 @@ impl Router {
     /// The call names no model.
     pub fn explain(&self, call: &Call) -> Result<Explained, Box<CallError>> {
         let snapshot = self.snapshot();
-        let named = snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
+        let named =
+            snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
         let Some(model) = named else {
             let refusal = Refusal::MissingModel;
             return Err(Box::new(CallError { refusal, snapshot, model: String::new(), timeout: None }));

@@ -5,6 +5,9 @@
 //! default, by class of error and share of failures in a minute; and `allowed_fails`, by number of
 //! failures within a cooldown window.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -158,7 +161,8 @@ impl State {
                 let mut models = locked(&self.models);
                 models.retain(|_, end| *end > now.0);
                 if models.len() >= COOLING_MODELS
-                    && let Some(soonest) = models.iter().min_by_key(|(_, end)| **end).map(|(name, _)| name.clone())
+                    && let Some(soonest) =
+                        models.iter().min_by_key(|(_, end)| **end).map(|(name, _)| name.clone())
                 {
                     models.remove(&soonest);
                 }
@@ -211,7 +215,8 @@ fn never_cools(kind: ErrorKind, status: u16) -> bool {
 /// for its own default and ignores it; here what is written counts (row D9).
 fn allowed_fails(failure: &Failure<'_>) -> Option<u32> {
     let of = |fails: &AllowedFails| fails.by_kind.get(&failure.error.kind).copied().or(fails.all);
-    let allowed = failure.settings.allowed_fails.as_ref().and_then(of).or_else(|| of(&failure.router.allowed_fails))?;
+    let allowed =
+        failure.settings.allowed_fails.as_ref().and_then(of).or_else(|| of(&failure.router.allowed_fails))?;
     (failure.rules.allowed_fails_as_written || allowed != 3).then_some(allowed)
 }
 
@@ -233,7 +238,8 @@ fn count(word: &AtomicU64, now: Moment, success: bool) -> (u64, u64) {
     const FULL: u64 = (1 << 20) - 1;
     let minute = (now.0 / 60_000) & 0xFF_FFFF;
     let step = |word: u64| {
-        let (mut ok, mut bad) = if word >> 40 == minute { ((word >> 20) & FULL, word & FULL) } else { (0, 0) };
+        let (mut ok, mut bad) =
+            if word >> 40 == minute { ((word >> 20) & FULL, word & FULL) } else { (0, 0) };
         if success {
             ok = (ok + 1).min(FULL);
         } else {

@@ -41,7 +41,8 @@ impl Snapshot {
     pub(crate) fn new(resolved: Resolved, scoreboard: &Scoreboard) -> Snapshot {
         let Resolved { table, deployments, router, general, left_out, .. } = resolved;
         let specs = table.deployments();
-        let labels = specs.iter().zip(&deployments).map(|(spec, settings)| Labels::new(spec, settings)).collect();
+        let labels =
+            specs.iter().zip(&deployments).map(|(spec, settings)| Labels::new(spec, settings)).collect();
         let state = |(spec, settings): (&DeploymentSpec, &DeploymentSettings)| {
             scoreboard.state(&spec.id, settings.max_parallel_requests)
         };
@@ -89,7 +90,8 @@ impl std::fmt::Debug for Snapshot {
 
 impl Labels {
     fn new(spec: &DeploymentSpec, settings: &DeploymentSettings) -> Labels {
-        let base = settings.target.resolve(&spec.model).ok().and_then(|place| place.shown_base.map(header_text));
+        let base =
+            settings.target.resolve(&spec.model).ok().and_then(|place| place.shown_base.map(header_text));
         Labels { id: header_text(&spec.id), model: header_text(&spec.model), base }
     }
 }
@@ -123,9 +125,13 @@ impl Price {
             return None;
         }
         let input = input.unwrap_or(0.0);
-        let read = self.own.cache_read.or_else(|| listed(|facts| facts.cache_read_cost_per_token)).unwrap_or(input);
-        let write =
-            self.own.cache_creation.or_else(|| listed(|facts| facts.cache_creation_cost_per_token)).unwrap_or(input);
+        let read =
+            self.own.cache_read.or_else(|| listed(|facts| facts.cache_read_cost_per_token)).unwrap_or(input);
+        let write = self
+            .own
+            .cache_creation
+            .or_else(|| listed(|facts| facts.cache_creation_cost_per_token))
+            .unwrap_or(input);
         let plain = usage.input.saturating_sub(usage.cache_read + usage.cache_creation);
         let times = |tokens: u64, price: f64| {
             #[allow(clippy::cast_precision_loss, reason = "token counts are far below 2^53")]

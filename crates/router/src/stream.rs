@@ -95,7 +95,16 @@ impl ReplyStream {
         patience: Duration,
     ) -> ReplyStream {
         let waiting = Box::pin(sleep(patience));
-        ReplyStream { opened, account, price, patience, waiting, armed: false, failed: false, _permit: permit }
+        ReplyStream {
+            opened,
+            account,
+            price,
+            patience,
+            waiting,
+            armed: false,
+            failed: false,
+            _permit: permit,
+        }
     }
 
     /// Tokens, as far as the stream has told them.
@@ -138,7 +147,10 @@ impl Body for ReplyStream {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         loop {
             if let Some(piece) = this.opened.ready.pop_front() {

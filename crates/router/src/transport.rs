@@ -207,7 +207,9 @@ impl Way {
         let authority = Authority::try_from(authority).map_err(|error| error.to_string())?;
         match (proxy, endpoint.https) {
             (None, false) => handshake(tcp(&endpoint.host, endpoint.port).await?, None).await,
-            (None, true) => handshake(self.tls(tcp(&endpoint.host, endpoint.port).await?, endpoint).await?, None).await,
+            (None, true) => {
+                handshake(self.tls(tcp(&endpoint.host, endpoint.port).await?, endpoint).await?, None).await
+            }
             (Some(proxy), false) => {
                 let authorization = proxy.basic_auth().cloned();
                 handshake(to_proxy(&proxy).await?, Some((authority, authorization))).await
@@ -291,7 +293,10 @@ async fn tunnel(proxy: &Intercept, to: &Authority) -> Result<TokioIo<hyper::upgr
     hyper::upgrade::on(reply).await.map(TokioIo::new).map_err(failed)
 }
 
-async fn handshake<T>(stream: T, absolute: Option<(Authority, Option<HeaderValue>)>) -> Result<Connection, String>
+async fn handshake<T>(
+    stream: T,
+    absolute: Option<(Authority, Option<HeaderValue>)>,
+) -> Result<Connection, String>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -322,7 +327,10 @@ impl Body for Pieces {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let next = self.left.pop_front();
         if let Some(piece) = &next {
             self.length -= piece.len() as u64;

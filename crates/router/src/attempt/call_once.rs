@@ -58,7 +58,10 @@ impl<'a> Attempts<'a> {
         if let Some(text) = &settings.mock_response {
             return Ok(self.mocked(question, deployment, &upstream_model, text));
         }
-        let place = settings.target.resolve(&upstream_model).map_err(|error| Miss::Caller(Refusal::Upstream(error)))?;
+        let place = settings
+            .target
+            .resolve(&upstream_model)
+            .map_err(|error| Miss::Caller(Refusal::Upstream(error)))?;
         let operation = question.call.operation;
         if !place.provider.serves(operation) {
             return Err(Miss::Unfit(Refusal::NotServed { operation, provider: place.provider.name() }));
@@ -86,7 +89,8 @@ impl<'a> Attempts<'a> {
             Err(_) => return Err(Miss::Upstream(attempt.timed_out())),
         };
         let left = attempt.limit.saturating_sub(began.elapsed());
-        if attempt.question.call.envelope.stream() && attempt.question.call.operation != Operation::Embeddings {
+        if attempt.question.call.envelope.stream() && attempt.question.call.operation != Operation::Embeddings
+        {
             self.streamed(attempt, head, permit, left).await.map_err(Miss::Upstream)
         } else {
             self.whole(attempt, head, left).await.map_err(Miss::Upstream)
@@ -117,7 +121,8 @@ impl<'a> Attempts<'a> {
         attempt: &Try<'_>,
         fresh: bool,
     ) -> Result<(Response<Incoming>, Lease, Box<dyn Coder>), SendError> {
-        let Prepared { endpoint, path, headers, body, coder } = attempt.prepare().map_err(SendError::Prepare)?;
+        let Prepared { endpoint, path, headers, body, coder } =
+            attempt.prepare().map_err(SendError::Prepare)?;
         let uri = Uri::try_from(path).map_err(|error| {
             SendError::Transport(TransportError::Broken(format!("the upstream's path is no path: {error}")))
         })?;
@@ -169,7 +174,7 @@ impl<'a> Attempts<'a> {
         let facts = attempt.facts(parts.headers, self.account.started());
         let account = self.account.hand_over();
         let stream = ReplyStream::new(opened, account, attempt.price(), permit, attempt.limit);
-        Ok(Answer { facts, body: AnswerBody::Stream(stream) })
+        Ok(Answer { facts, body: AnswerBody::Stream(Box::new(stream)) })
     }
 
     /// One attempt's limit: the call's own, the deployment's, the router's.
@@ -279,11 +284,14 @@ impl SendError {
             SendError::Prepare(error) => Miss::Unfit(Refusal::Upstream(error)),
             SendError::Transport(TransportError::Connect(why)) => {
                 tracing::warn!(deployment = %attempt.snapshot.spec(attempt.deployment).id, %why, "cannot connect");
-                let text = format!("litellm.InternalServerError: InternalServerError: {name} - Connection error.");
+                let text =
+                    format!("litellm.InternalServerError: InternalServerError: {name} - Connection error.");
                 Miss::Upstream(failure(ErrorKind::Internal, 500, text))
             }
             SendError::Transport(TransportError::Broken(why)) => Miss::Upstream(attempt.broken(&why)),
-            SendError::Transport(TransportError::Stale) => Miss::Upstream(attempt.broken("connection closed")),
+            SendError::Transport(TransportError::Stale) => {
+                Miss::Upstream(attempt.broken("connection closed"))
+            }
         }
     }
 }

@@ -62,7 +62,8 @@ impl Attempts<'_> {
             }
             _ => &[],
         };
-        let general = if special.is_empty() { table.fallbacks(question.model, FallbackKind::General) } else { special };
+        let general =
+            if special.is_empty() { table.fallbacks(question.model, FallbackKind::General) } else { special };
         let mut names: Vec<&String> = Vec::new();
         for name in general.iter().chain(table.default_fallbacks()) {
             if name != question.model && !names.contains(&name) {

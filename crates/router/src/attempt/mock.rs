@@ -21,7 +21,8 @@ impl Attempts<'_> {
         let settings = snapshot.deployment(deployment);
         let envelope = &question.call.envelope;
         let operation = question.call.operation;
-        let mock = Mock { model: question.model, text, created: created(), wants_usage: envelope.wants_usage() };
+        let mock =
+            Mock { model: question.model, text, created: created(), wants_usage: envelope.wants_usage() };
         let stream = envelope.stream() && operation != Operation::Embeddings;
         let body = if stream {
             AnswerBody::Events(mock.stream(operation))

@@ -34,7 +34,8 @@ impl Attempts<'_> {
         let snapshot = &self.snapshot;
         let others = walk.decision.has_other(&snapshot.table, current, snapshot.board(), self.router.now());
         let router = &snapshot.router;
-        let policy = router.group_retry_policy.get(&snapshot.spec(current).group).unwrap_or(&router.retry_policy);
+        let policy =
+            router.group_retry_policy.get(&snapshot.spec(current).group).unwrap_or(&router.retry_policy);
         let limit = match policy.retries(error.kind) {
             Some(limit) => limit,
             None if retried(error, others) => self.retry_limit(question, current),

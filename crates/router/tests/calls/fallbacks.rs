@@ -53,7 +53,10 @@ async fn defaults_come_after_a_list_of_ones_own() {
     rig.upstream.always("f1", Reply::error(500));
     rig.chat("g", json!({})).await.unwrap();
     let asked = rig.asked();
-    assert_eq!((asked.first().map(String::as_str), asked.last().map(String::as_str)), (Some("g1"), Some("f2")));
+    assert_eq!(
+        (asked.first().map(String::as_str), asked.last().map(String::as_str)),
+        (Some("g1"), Some("f2"))
+    );
 }
 
 #[tokio::test]

@@ -15,7 +15,11 @@ async fn a_new_configuration_serves_at_once_and_keeps_what_is_known_of_a_deploym
         rig.chat("g", json!({})).await.unwrap();
     }
     let base = rig.upstream.base();
-    let list = [deployment("h", "c", &[], &base), deployment("g", "b", &[], &base), deployment("h", "a", &[], &base)];
+    let list = [
+        deployment("h", "c", &[], &base),
+        deployment("g", "b", &[], &base),
+        deployment("h", "a", &[], &base),
+    ];
     rig.router.replace(resolved(&config_text(&list, &json!({}))));
     for _ in 0..10 {
         assert_eq!(served(&rig.chat("h", json!({})).await.unwrap()), "c", "a still cools, by its id");

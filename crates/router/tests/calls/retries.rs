@@ -117,7 +117,10 @@ async fn a_reply_that_is_no_json_is_a_failure() {
 
 #[tokio::test]
 async fn a_retry_never_leaves_what_tags_permit() {
-    let rig = Rig::new(&[("g", "eu", &["eu"]), ("g", "us", &["us"])], &json!({"router_settings": {"num_retries": 1}}));
+    let rig = Rig::new(
+        &[("g", "eu", &["eu"]), ("g", "us", &["us"])],
+        &json!({"router_settings": {"num_retries": 1}}),
+    );
     rig.upstream.always("eu", Reply::error(500).header("retry-after", "0.001"));
     let error = rig.chat("g", json!({"tags": ["eu"]})).await.unwrap_err();
     assert_eq!(error.refusal.status(), 500);

@@ -32,7 +32,10 @@ async fn a_clients_key_base_and_headers_are_refused_and_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_steered_call_does_not_reach_a_fallback_either() {
-    let rig = Rig::new(&[("g", "a", &[]), ("f", "b", &[])], &json!({"router_settings": {"fallbacks": [{"g": ["f"]}]}}));
+    let rig = Rig::new(
+        &[("g", "a", &[]), ("f", "b", &[])],
+        &json!({"router_settings": {"fallbacks": [{"g": ["f"]}]}}),
+    );
     rig.chat("g", json!({"api_key": "sk-mine"})).await.unwrap_err();
     rig.chat("g", json!({"fallbacks": [{"model": "f", "api_base": "http://127.0.0.1:1"}], "timeout": 5}))
         .await

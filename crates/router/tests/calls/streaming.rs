@@ -8,7 +8,7 @@ use tagrail_testkit::{Gate, Reply};
 
 use crate::rig::{Rig, served};
 
-fn stream(answer: Answer) -> ReplyStream {
+fn stream(answer: Answer) -> Box<ReplyStream> {
     match answer.body {
         AnswerBody::Stream(stream) => stream,
         other => panic!("{other:?}"),
@@ -25,7 +25,7 @@ fn rig() -> Rig {
     Rig::new(&[("g", "a", &[]), ("g", "b", &[])], &json!({"router_settings": {"num_retries": 1}}))
 }
 
-async fn text(stream: ReplyStream) -> String {
+async fn text(stream: Box<ReplyStream>) -> String {
     let body: Bytes = stream.collect().await.unwrap().to_bytes();
     String::from_utf8(body.to_vec()).unwrap()
 }
@@ -35,7 +35,8 @@ async fn chunks_carry_the_name_asked_for_and_nothing_else_changes() {
     let rig = rig();
     rig.upstream.otherwise(Reply::events([chunk("one"), chunk("two"), "[DONE]".to_owned()]));
     let answer = rig.chat("g", json!({"stream": true})).await.unwrap();
-    let expected = [chunk("one"), chunk("two")].map(|data| format!("data: {}\n\n", data.replace("\"up\"", "\"g\"")));
+    let expected =
+        [chunk("one"), chunk("two")].map(|data| format!("data: {}\n\n", data.replace("\"up\"", "\"g\"")));
     assert_eq!(text(stream(answer)).await, expected.concat() + "data: [DONE]\n\n");
     assert_eq!(rig.upstream.requests()[0].json()["stream_options"], json!({"include_usage": true}));
 }
@@ -43,9 +44,10 @@ async fn chunks_carry_the_name_asked_for_and_nothing_else_changes() {
 #[tokio::test]
 async fn the_usage_that_only_the_gateway_asked_for_is_kept_back() {
     let rig = rig();
-    let usage = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [],
+    let usage =
+        json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [],
                        "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}})
-    .to_string();
+        .to_string();
     rig.upstream.otherwise(Reply::events([chunk("one"), usage, "[DONE]".to_owned()]));
     let kept = text(stream(rig.chat("g", json!({"stream": true})).await.unwrap())).await;
     assert!(!kept.contains("prompt_tokens"), "{kept}");
