@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use crate::bits::Bits;
 use crate::pattern::{ModelPattern, most_specific_first};
 
 /// Which part of a name has to equal the literal.
@@ -80,12 +81,17 @@ impl<T> PatternIndex<T> {
                 }
             }
         };
-        self.start.each_start_of(name.bytes(), &mut attempt);
-        self.end.each_start_of(name.bytes().rev(), &mut attempt);
-        if !self.inside.entries.is_empty() {
-            for from in 0..name.len() {
-                self.inside.each_start_of(name.as_bytes()[from..].iter().copied(), &mut attempt);
-            }
+        self.start.each_start_of(name.bytes(), |_, ranks| attempt(ranks));
+        self.end.each_start_of(name.bytes().rev(), |_, ranks| attempt(ranks));
+        // One try for each literal, however often the name contains it: a try reads the whole name.
+        let mut tried = Bits::none(self.inside.entries.len());
+        for from in 0..if self.inside.entries.is_empty() { 0 } else { name.len() } {
+            self.inside.each_start_of(name.as_bytes()[from..].iter().copied(), |entry, ranks| {
+                if !tried.contains(entry) {
+                    tried.insert(entry);
+                    attempt(ranks);
+                }
+            });
         }
         attempt(&self.bare);
         self.ranked.get(best as usize).map(|(pattern, value)| (pattern, value))
@@ -126,24 +132,23 @@ impl Literals {
         Literals { entries, first }
     }
 
-    /// Calls `found` with the patterns of every literal that `bytes` begins with. Narrows a range
-    /// of the sorted literals byte by byte, so its cost does not grow with their number but by the
-    /// logarithm.
-    fn each_start_of(&self, mut bytes: impl Iterator<Item = u8>, found: &mut impl FnMut(&[u32])) {
+    /// Calls `found` with every literal that `bytes` begins with. Narrows a range of the sorted
+    /// literals byte by byte, so its cost grows by the logarithm of their number.
+    fn each_start_of(&self, mut bytes: impl Iterator<Item = u8>, mut found: impl FnMut(usize, &[u32])) {
         let Some(byte) = bytes.next().filter(|_| !self.entries.is_empty()).map(usize::from) else { return };
-        let (low, high) = (self.first[byte] as usize, self.first[byte + 1] as usize);
-        let mut range = &self.entries[low..high];
+        let (mut low, mut high) = (self.first[byte] as usize, self.first[byte + 1] as usize);
         let mut depth = 1;
-        while let Some((shortest, ranks)) = range.first() {
+        while low < high {
             // What equals the walked part sorts before everything that it begins.
+            let (shortest, ranks) = &self.entries[low];
             if shortest.len() == depth {
-                found(ranks);
-                range = &range[1..];
+                found(low, ranks);
+                low += 1;
             }
             let Some(byte) = bytes.next() else { return };
-            let low = range.partition_point(|(text, _)| text[depth] < byte);
-            let high = range.partition_point(|(text, _)| text[depth] <= byte);
-            range = &range[low..high];
+            let range = &self.entries[low..high];
+            high = low + range.partition_point(|(text, _)| text[depth] <= byte);
+            low += range.partition_point(|(text, _)| text[depth] < byte);
             depth += 1;
         }
     }
