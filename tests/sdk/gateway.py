@@ -31,7 +31,7 @@ class Gateway:
         self.process = subprocess.Popen(self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=self.log, start_new_session=True)
         end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end and self.process.poll() is None:
+        while time.monotonic() < end and not self.ended(0.02):
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
                 connection.request("GET", "/health/liveliness")
@@ -39,13 +39,21 @@ class Gateway:
                 connection.close()
                 return self
             except (OSError, http.client.HTTPException):
-                time.sleep(0.02)
+                continue
         said = self.output()
         self.stop()
         raise RuntimeError(f"{' '.join(self.command)} did not start:\n{said}")
 
     def __exit__(self, *_):
         self.stop()
+
+    def ended(self, seconds):
+        """Whether it has ended, or does so within this time."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def output(self):
         """What it has printed so far."""
