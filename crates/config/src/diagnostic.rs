@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, where, and what to write instead.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// How bad it is.
@@ -35,4 +36,10 @@ pub struct Diagnostic {
     pub spot: Option<Spot>,
     /// What to write instead.
     pub help: Option<String>,
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
 }

@@ -8,12 +8,27 @@
 //! Map: `file.rs` what is written (serde, spans); `resolve.rs` what is meant; `settings.rs` the
 //! result outside of routing; `diagnostic.rs` what is wrong, for people and machines.
 
+mod confidential;
 mod diagnostic;
+mod environment;
+mod file;
+mod findings;
+mod keys;
+mod node;
+mod python;
+mod reading;
+mod resolve;
 mod settings;
 
 use std::path::Path;
 
+use tagrail_routing::TableSpec;
+
+use findings::Findings;
+use node::Map;
+
 pub use diagnostic::{Diagnostic, Severity, Spot};
+pub use file::Sources;
 pub use settings::{
     AllowedFails, DeploymentSettings, GeneralSettings, LeftOut, PriceOverride, Resolved, RetryPolicy,
     RouterSettings,
@@ -26,18 +41,37 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Loaded {
     /// The configuration; `None` when an error leaves nothing to run.
     pub resolved: Option<Resolved>,
+    /// What the table was compiled from; there whenever the file could be read as YAML.
+    pub spec: Option<TableSpec>,
     /// Everything noticed, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
+    /// The texts that were read, for [`Diagnostic::render`].
+    pub sources: Sources,
 }
 
 /// Loads a file and what it includes.
 pub fn load(path: &Path, env: Env<'_>) -> Loaded {
-    let _ = (path, env);
-    Loaded { resolved: None, diagnostics: Vec::new() }
+    let (mut sources, mut findings) = (Sources::default(), Findings::default());
+    let file = file::read(path, &mut sources, &mut findings);
+    loaded(file, env, sources, findings)
 }
 
 /// Loads a text as if it were the file `name` (includes are resolved beside it).
 pub fn load_text(text: &str, name: &Path, env: Env<'_>) -> Loaded {
-    let _ = (text, name, env);
-    Loaded { resolved: None, diagnostics: Vec::new() }
+    let (mut sources, mut findings) = (Sources::default(), Findings::default());
+    let file = file::read_text(text, name, &mut sources, &mut findings);
+    loaded(file, env, sources, findings)
+}
+
+fn loaded(file: Option<Map>, env: Env<'_>, sources: Sources, mut findings: Findings) -> Loaded {
+    let (mut resolved, mut spec) = (None, None);
+    if let Some(file) = file {
+        let outcome = resolve::resolve(file, env, &mut findings);
+        let strict = outcome.resolved.general.strict && findings.has_errors();
+        if !findings.refused() && !strict {
+            resolved = Some(outcome.resolved);
+        }
+        spec = Some(outcome.spec);
+    }
+    Loaded { resolved, spec, diagnostics: findings.into_diagnostics(), sources }
 }

@@ -1,0 +1,264 @@
+//! Text to tree. `serde-saphyr` parses, resolves anchors and gives the spans; what a plain scalar
+//! means, which of two equal keys wins and what `<<` merges in which order is decided here, as
+//! PyYAML decides it: the generated id of a deployment depends on the order of its keys.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, NonFiniteFloatPolicy, Spanned};
+
+use super::scalar;
+use crate::findings::Findings;
+use crate::node::{Entry, Map, Node, Place, Value};
+
+/// Depth of nested lists and maps. Configurations have six; the stack has room for this many.
+const MAX_DEPTH: usize = 48;
+/// Events replayed for aliases in all: enough for ten thousand deployments that merge twenty
+/// defaults each, too few for a bomb.
+const MAX_REPLAYED: usize = 500_000;
+/// Nodes in a file: a hundred thousand deployments.
+const MAX_NODES: usize = 3_000_000;
+
+/// Parses one file. `None` when it is not YAML; the reason is then among the findings.
+pub(super) fn parse(text: &str, file: usize, findings: &mut Findings) -> Option<Node> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match serde_saphyr::from_str_with_options::<Written>(text, options()) {
+        Ok(written) => Some(Settle { text, file, findings }.node(written)),
+        Err(error) => {
+            refuse(text, file, &error, findings);
+            None
+        }
+    }
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
+            max_documents: 1,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MAX_REPLAYED,
+            max_replay_stack_depth: 16,
+        },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        with_snippet: false,
+    }
+}
+
+/// What is wrong with the YAML. The commonest mistake gets its own words.
+fn refuse(text: &str, file: usize, error: &serde_saphyr::Error, findings: &mut Findings) {
+    let at = error.location().map(|found| place(file, found));
+    let line = at.and_then(|at| text.lines().nth(at.line.saturating_sub(1))).unwrap_or_default();
+    let value: String =
+        at.map(|at| line.chars().skip(at.column.saturating_sub(1)).collect()).unwrap_or_default();
+    let value = value.split(" #").next().unwrap_or_default().trim_end_matches([',', '}', ']', ' ']);
+    let (message, help) = if value.starts_with('*') {
+        (
+            format!("`{value}` without quotes is a YAML alias, not a pattern"),
+            Some(format!("write it in quotes: \"{value}\"")),
+        )
+    } else if value.starts_with(['%', '@', '`']) {
+        ("a value may not begin with this character".to_owned(), Some("write the value in quotes".to_owned()))
+    } else {
+        (yaml_words(error), None)
+    };
+    findings.refuse("yaml", at, message, help);
+}
+
+/// The parser's own words without its place, which has a field of its own.
+fn yaml_words(error: &serde_saphyr::Error) -> String {
+    let words = error.to_string();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    match words.split_once("; use ") {
+        Some((fact, _)) => fact.to_owned(),
+        None => words.to_owned(),
+    }
+}
+
+fn place(file: usize, location: Location) -> Place {
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).max(1);
+    Place { file, line: number(location.line()), column: number(location.column()) }
+}
+
+/// A node as the parser gives it.
+struct Written {
+    shape: Shape,
+    at: Location,
+}
+
+enum Shape {
+    /// The parser inferred something from a plain scalar; what, is read again from the text.
+    Plain,
+    /// Quoted, tagged, or plain text.
+    Text(String),
+    List(Vec<Written>),
+    Map(Vec<(Spanned<String>, Written)>),
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Shape>::deserialize(deserializer)?;
+        Ok(Written { shape: spanned.value, at: spanned.defined })
+    }
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShapeVisitor)
+    }
+}
+
+struct ShapeVisitor;
+
+impl<'de> Visitor<'de> for ShapeVisitor {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value, a list or a map")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
+        Ok(Shape::Plain)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
+        Ok(Shape::Plain)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
+        Ok(Shape::Plain)
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Shape, E> {
+        Ok(Shape::Plain)
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Shape, E> {
+        Ok(Shape::Plain)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
+        Ok(Shape::Plain)
+    }
+
+    fn visit_unit<E>(self) -> Result<Shape, E> {
+        Ok(Shape::Plain)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Shape, E> {
+        Ok(Shape::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Shape, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Shape::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Shape, A::Error> {
+        let mut map = Vec::new();
+        while let Some(pair) = pairs.next_entry()? {
+            map.push(pair);
+        }
+        Ok(Shape::Map(map))
+    }
+}
+
+/// Settles what the parser left open.
+struct Settle<'a> {
+    text: &'a str,
+    file: usize,
+    findings: &'a mut Findings,
+}
+
+impl Settle<'_> {
+    fn node(&mut self, written: Written) -> Node {
+        let value = match written.shape {
+            Shape::Plain => scalar::plain(self.slice(written.at).trim()),
+            // Infinities and not-a-number arrive as text because serde's formats differ on them.
+            Shape::Text(text) if self.slice(written.at) == text && text.contains('.') => scalar::plain(&text),
+            Shape::Text(text) => Value::Text(text),
+            Shape::List(list) => Value::List(list.into_iter().map(|item| self.node(item)).collect()),
+            Shape::Map(pairs) => Value::Map(self.map(pairs)),
+        };
+        Node::new(value, place(self.file, written.at))
+    }
+
+    /// The source of a scalar.
+    fn slice(&self, at: Location) -> &str {
+        let range = at.span().byte_offset().zip(at.span().byte_len());
+        let range =
+            range.and_then(|(start, len)| Some((usize::try_from(start).ok()?, usize::try_from(len).ok()?)));
+        range.and_then(|(start, len)| self.text.get(start..start.checked_add(len)?)).unwrap_or_default()
+    }
+
+    fn map(&mut self, pairs: Vec<(Spanned<String>, Written)>) -> Map {
+        let mut own = Vec::new();
+        let mut merged = Vec::new();
+        for (key, written) in pairs {
+            let at = place(self.file, key.defined);
+            let plain_merge = key.value == "<<" && self.slice(key.defined) == "<<";
+            let value = self.node(written);
+            if plain_merge {
+                self.merge(value, &mut merged);
+            } else {
+                own.push(Entry { key: key.value, at, value });
+            }
+        }
+        let mut map = Map::default();
+        for entry in merged {
+            map.set(entry);
+        }
+        let inherited = map.entries.len();
+        let mut written_before: Vec<String> = Vec::new();
+        // Only keys that are written twice are worth a word, not those that override a merged one.
+        for entry in own {
+            let twice = if inherited == 0 {
+                map.entry(&entry.key).is_some()
+            } else {
+                let seen = written_before.contains(&entry.key);
+                written_before.push(entry.key.clone());
+                seen
+            };
+            let (key, at) = (entry.key.clone(), entry.at);
+            let old = map.set(entry);
+            if let (true, Some(old)) = (twice, old) {
+                self.findings.warn(
+                    "duplicate-key",
+                    at,
+                    format!(
+                        "`{key}` is written twice in one map; the first, in line {}, is lost",
+                        old.at.line
+                    ),
+                    Some("keep one of them".to_owned()),
+                );
+            }
+        }
+        map
+    }
+
+    /// `<<: *one` or `<<: [*one, *two]`, the first of which wins.
+    fn merge(&mut self, value: Node, merged: &mut Vec<Entry>) {
+        match value.value {
+            Value::Map(map) => merged.extend(map.entries),
+            Value::List(list) if list.iter().all(|item| item.as_map().is_some()) => {
+                for item in list.into_iter().rev() {
+                    self.merge(item, merged);
+                }
+            }
+            _ => self.findings.refuse(
+                "yaml",
+                Some(value.at),
+                "`<<` merges a map or a list of maps".to_owned(),
+                Some("write `<<: *anchor`, or quote the key".to_owned()),
+            ),
+        }
+    }
+}

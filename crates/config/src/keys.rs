@@ -1,0 +1,228 @@
+//! Which keys a configuration may have, and what became of each.
+//!
+//! LiteLLM has several hundred, most of them outside of what a router does. A key is *used*; or
+//! *quiet*, when nobody can tell that it has no effect; or *later*, when somebody could, which is
+//! said once; or a *guard*, when what it protects would stand open without it, which is refused.
+
+mod general;
+mod litellm;
+mod params;
+mod router;
+
+use crate::findings::Findings;
+use crate::node::{Entry, Map, Node, Value};
+
+pub(crate) use general::GENERAL;
+pub(crate) use litellm::{CHECKING_CALLBACKS, LITELLM};
+pub(crate) use params::{CALL, INFO, PARAMS, is_price};
+pub(crate) use router::ROUTER;
+
+/// The keys of one map of the configuration.
+pub(crate) struct Section {
+    /// Where it is, for a sentence.
+    pub(crate) name: &'static str,
+    /// Keys that have their effect.
+    pub(crate) used: &'static [&'static str],
+    /// Keys without an effect that anybody would miss.
+    pub(crate) quiet: &'static [&'static str],
+    /// Keys without their effect, and what happens instead.
+    pub(crate) later: &'static [(&'static str, &'static str)],
+    /// Keys without which something would stand open, and what.
+    pub(crate) guards: &'static [(&'static str, &'static str)],
+}
+
+/// The top level of the file.
+pub(crate) const TOP: Section = Section {
+    name: "the configuration",
+    used: &[
+        "model_list",
+        "router_settings",
+        "litellm_settings",
+        "general_settings",
+        "environment_variables",
+        "credential_list",
+        "include",
+    ],
+    quiet: &["callback_settings", "worker_registry", "agent_list", "classifier_plugin", "mcp_aliases"],
+    later: &[
+        ("mcp_servers", "no MCP route is served"),
+        ("mcp_tools", "no MCP route is served"),
+        ("prompts", "prompts are not filled in"),
+        ("search_tools", "no search route is served"),
+        ("sandbox_tools", "no sandbox is started"),
+        ("vector_store_registry", "no vector store is asked"),
+        ("files_settings", "no files route is served"),
+        ("finetune_settings", "no fine-tuning route is served"),
+        ("assistant_settings", "no assistants route is served"),
+        ("default_vertex_config", "no Vertex pass-through is served"),
+        ("agents", "no agent route is served"),
+        ("plugins", "plug-ins are Python code, and none is loaded"),
+    ],
+    guards: &[
+        ("guardrails", "requests and replies would pass unchecked"),
+        ("policies", "requests and replies would pass unchecked"),
+        ("policy_attachments", "requests and replies would pass unchecked"),
+    ],
+};
+
+/// One item of `model_list`.
+pub(crate) const ENTRY: Section = Section {
+    name: "a deployment",
+    used: &["model_name", "litellm_params", "model_info"],
+    quiet: &["tpm", "rpm", "description", "model_description"],
+    later: &[],
+    guards: &[],
+};
+
+/// How a key stands.
+pub(crate) enum Standing {
+    Used,
+    Quiet,
+    Later(&'static str),
+    Guard(&'static str),
+    Unknown,
+}
+
+impl Section {
+    /// How a key stands in this section.
+    pub(crate) fn standing(&self, key: &str) -> Standing {
+        let among =
+            |list: &[(&str, &'static str)]| list.iter().find(|(name, _)| *name == key).map(|(_, text)| *text);
+        if self.used.contains(&key) {
+            Standing::Used
+        } else if let Some(text) = among(self.later) {
+            Standing::Later(text)
+        } else if let Some(text) = among(self.guards) {
+            Standing::Guard(text)
+        } else if self.quiet.contains(&key) {
+            Standing::Quiet
+        } else {
+            Standing::Unknown
+        }
+    }
+
+    /// All keys, for the nearest one.
+    fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let named = |list: &'static [(&'static str, &'static str)]| list.iter().map(|(name, _)| *name);
+        self.used
+            .iter()
+            .copied()
+            .chain(self.quiet.iter().copied())
+            .chain(named(self.later))
+            .chain(named(self.guards))
+    }
+
+    /// The known key that `key` was probably meant to be; those that have an effect come first.
+    pub(crate) fn nearest(&self, key: &str) -> Option<&'static str> {
+        let allowed = match key.chars().count() {
+            0..=3 => return None,
+            4..=5 => 1,
+            6..=11 => 2,
+            _ => 3,
+        };
+        let near = |name: &'static str| (distance(key, name), name);
+        self.names()
+            .map(near)
+            .filter(|(distance, _)| *distance <= allowed)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, name)| name)
+    }
+
+    /// Says of every key of `map` what has to be said.
+    pub(crate) fn check(&self, map: &Map, findings: &mut Findings) {
+        for entry in &map.entries {
+            match self.standing(&entry.key) {
+                Standing::Used | Standing::Quiet => {}
+                Standing::Later(instead) => self.later(entry, instead, findings),
+                Standing::Guard(open) if says_something(&entry.value) => {
+                    let message = format!(
+                        "`{}` is not supported yet, and without it {open}: nothing is started",
+                        entry.key
+                    );
+                    let help = "remove it if this gateway may run without, or keep such traffic elsewhere"
+                        .to_owned();
+                    findings.refuse("unprotected", Some(entry.at), message, Some(help));
+                }
+                Standing::Guard(_) => {}
+                Standing::Unknown => self.unknown(entry, findings),
+            }
+        }
+    }
+
+    fn later(&self, entry: &Entry, instead: &str, findings: &mut Findings) {
+        if says_something(&entry.value) {
+            let message = format!("`{}` has no effect yet: {instead}", entry.key);
+            findings.warn("not-yet-supported", entry.at, message, None);
+        }
+    }
+
+    fn unknown(&self, entry: &Entry, findings: &mut Findings) {
+        let message = format!("`{}` is not a key of {}, and is ignored", entry.key, self.name);
+        let help = self.nearest(&entry.key).map(|near| format!("did you mean `{near}`?"));
+        findings.warn("unknown-key", entry.at, message, help);
+    }
+}
+
+/// Whether a value asks for anything: null, false, and empty ones leave a switch off.
+pub(crate) fn says_something(node: &Node) -> bool {
+    match &node.value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Text(text) => !text.is_empty(),
+        Value::List(list) => !list.is_empty(),
+        Value::Map(map) => !map.entries.is_empty(),
+        _ => true,
+    }
+}
+
+/// Letters to change, add, remove or swap with their neighbour to make one word of the other.
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=to.len()).collect();
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let change = last[j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let mut best = change.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_the_one_meant() {
+        assert_eq!(ROUTER.nearest("enable_tag_filterng"), Some("enable_tag_filtering"));
+        assert_eq!(ROUTER.nearest("falbacks"), Some("fallbacks"));
+        assert_eq!(TOP.nearest("modellist"), Some("model_list"));
+        assert_eq!(PARAMS.nearest("tgas"), Some("tags"));
+        assert_eq!(ROUTER.nearest("bogus_key"), None);
+    }
+
+    #[test]
+    fn distance_counts_edits_and_swaps() {
+        assert_eq!(distance("tags", "tags"), 0);
+        assert_eq!(distance("tgas", "tags"), 1);
+        assert_eq!(distance("", "tags"), 4);
+        assert_eq!(distance("order", "orders"), 1);
+    }
+
+    #[test]
+    fn no_key_stands_twice() {
+        for section in [&TOP, &ENTRY, &ROUTER, &LITELLM, &GENERAL, &PARAMS, &INFO] {
+            let mut names: Vec<&str> = section.names().collect();
+            names.sort_unstable();
+            let count = names.len();
+            names.dedup();
+            assert_eq!(names.len(), count, "{} has a key twice", section.name);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! From what is written to what is meant: environment, credentials, defaults, references; then the
+//! targets and the routing table.
+
+mod deployment;
+mod fallbacks;
+mod general;
+mod identity;
+mod lint;
+mod locate;
+mod policy;
+mod router;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tagrail_providers::{Catalogue, Target};
+use tagrail_routing::{LeftOutSpec, ProviderGuess, RoutingTable, Severity, TableSpec};
+
+use crate::Env;
+use crate::environment::Environment;
+use crate::findings::Findings;
+use crate::keys::TOP;
+use crate::node::{Map, Node};
+use crate::reading::Wrong;
+use crate::settings::{DeploymentSettings, LeftOut, Resolved};
+use deployment::{Draft, Surroundings, Unreadable};
+
+/// The catalogue of models knows the providers of bare names.
+struct CatalogueGuess(Catalogue);
+
+impl ProviderGuess for CatalogueGuess {
+    fn provider_of(&self, model: &str) -> Option<&str> {
+        self.0.provider_of(model)
+    }
+}
+
+/// What came of a file that could be read.
+pub(crate) struct Outcome {
+    pub(crate) resolved: Resolved,
+    pub(crate) spec: TableSpec,
+}
+
+/// Resolves a file. What it says wrong is among the findings; whether they leave something to run
+/// is for the caller to ask.
+pub(crate) fn resolve(mut file: Map, process: Env<'_>, findings: &mut Findings) -> Outcome {
+    TOP.check(&file, findings);
+    let environment = Environment::new(&file, process, findings);
+    file.entries.retain(|entry| entry.key != "environment_variables");
+    environment.resolve(&mut file, findings);
+
+    let empty = Map::default();
+    let router_map = section(&file, "router_settings", findings).unwrap_or(&empty);
+    let litellm_map = section(&file, "litellm_settings", findings).unwrap_or(&empty);
+    let general_map = section(&file, "general_settings", findings).unwrap_or(&empty);
+    let router = router::read(router_map, litellm_map, &environment, findings);
+    let mut general = general::read(general_map, &environment, findings);
+    general.metrics_need_key = router.metrics_need_key;
+
+    let around = Surroundings {
+        credentials: credentials(&file, findings),
+        defaults: router.defaults,
+        drop_params: router.drop_params,
+        environment: environment.get("LITELLM_ENVIRONMENT"),
+    };
+    let mut fleet = Fleet::default();
+    for node in items(&file, "model_list", findings) {
+        match deployment::read(node, &around, findings) {
+            Ok(drafts) => {
+                for draft in drafts {
+                    fleet.admit(draft, node, router.max_parallel_requests, &environment, findings);
+                }
+            }
+            Err(unreadable) => fleet.leave_out(unreadable, findings),
+        }
+    }
+    let spec = TableSpec {
+        deployments: fleet.specs,
+        left_out: fleet.left_out_specs,
+        aliases: router.aliases,
+        fallbacks: router.fallbacks,
+        tag_filtering: router.tag_filtering,
+        match_any: router.match_any,
+        tag_prefix: router.tag_prefix,
+        mode: router.mode,
+        guess: Arc::new(CatalogueGuess(Catalogue)),
+    };
+    let compiled = RoutingTable::compile(spec.clone());
+    for mistake in compiled.mistakes {
+        let node = mistake.deployment.and_then(|place| fleet.nodes.get(place).copied());
+        let at = match node {
+            Some(node) => locate::in_deployment(node, mistake.key),
+            None => locate::in_settings(&[router_map, litellm_map], mistake.key, &mistake.message),
+        };
+        let Some(at) = at.or_else(|| file.entries.first().map(|entry| entry.at)) else { continue };
+        let code = code_of(mistake.key, mistake.severity);
+        match (mistake.severity, mistake.deployment) {
+            (Severity::Warning, _) => findings.warn(code, at, mistake.message, None),
+            (Severity::Error, place) => {
+                if let Some(spec) = place.and_then(|place| spec.deployments.get(place)) {
+                    fleet.left_out.push(LeftOut {
+                        group: spec.group.clone(),
+                        id: Some(spec.id.clone()),
+                        reason: format!("{}: {}", findings.name(at), mistake.message),
+                    });
+                }
+                findings.error(code, at, mistake.message, None);
+            }
+        }
+    }
+    lint::look(
+        &lint::Seen { spec: &spec, table: &compiled.table, nodes: &fleet.nodes, router: router_map },
+        findings,
+    );
+    let resolved = Resolved {
+        table: compiled.table,
+        deployments: fleet.settings,
+        router: router.settings,
+        general,
+        left_out: fleet.left_out,
+    };
+    Outcome { resolved, spec }
+}
+
+/// The stable code of a mistake in the routing table.
+fn code_of(key: &str, severity: Severity) -> &'static str {
+    match (key, severity) {
+        ("model_info.id", _) => "duplicate-id",
+        ("tag_regex", _) => "bad-regex",
+        (_, Severity::Warning) => "unknown-target",
+        (_, Severity::Error) => "bad-value",
+    }
+}
+
+/// The deployments read so far, in parallel lists.
+#[derive(Default)]
+struct Fleet<'a> {
+    specs: Vec<tagrail_routing::DeploymentSpec>,
+    settings: Vec<DeploymentSettings>,
+    nodes: Vec<&'a Node>,
+    left_out_specs: Vec<LeftOutSpec>,
+    left_out: Vec<LeftOut>,
+}
+
+impl<'a> Fleet<'a> {
+    /// Takes a deployment, unless its target cannot be built.
+    fn admit(
+        &mut self,
+        draft: Draft,
+        node: &'a Node,
+        max_parallel_requests: Option<u32>,
+        environment: &Environment<'_>,
+        findings: &mut Findings,
+    ) {
+        match Target::build(&draft.target, &|name| environment.get(name)) {
+            Ok(target) => {
+                self.specs.push(draft.spec);
+                self.nodes.push(node);
+                self.settings.push(DeploymentSettings {
+                    target,
+                    timeout: draft.timeout,
+                    stream_timeout: draft.stream_timeout,
+                    num_retries: draft.num_retries,
+                    cooldown_time: draft.cooldown_time,
+                    allowed_fails: draft.allowed_fails,
+                    mock_response: draft.mock_response,
+                    max_parallel_requests: draft.max_parallel_requests.or(max_parallel_requests),
+                    price: draft.price,
+                    shown_params: draft.shown_params,
+                    info: draft.info,
+                    access_groups: draft.access_groups,
+                });
+            }
+            Err(error) => {
+                let at = locate::in_deployment(node, error.key).unwrap_or(node.at);
+                let message = format!("`{}` {}", error.key, error.message);
+                let wrong = vec![Wrong { code: "bad-target", at, message, help: None }];
+                let DraftNames { group, id, tags } = DraftNames::of(draft);
+                self.leave_out(Unreadable { group, id: Some(id), tags, wrong }, findings);
+            }
+        }
+    }
+
+    /// Notes that a deployment is left out. Its tags still count (row D30).
+    fn leave_out(&mut self, unreadable: Unreadable, findings: &mut Findings) {
+        let reasons: Vec<String> = unreadable
+            .wrong
+            .iter()
+            .map(|wrong| format!("{}: {}", findings.name(wrong.at), wrong.message))
+            .collect();
+        for wrong in unreadable.wrong {
+            findings.error(wrong.code, wrong.at, wrong.message, wrong.help);
+        }
+        if !unreadable.group.is_empty() {
+            self.left_out_specs.push(LeftOutSpec { group: unreadable.group.clone(), tags: unreadable.tags });
+        }
+        self.left_out.push(LeftOut {
+            group: unreadable.group,
+            id: unreadable.id,
+            reason: reasons.join("; "),
+        });
+    }
+}
+
+/// What is left of a draft that has no target.
+struct DraftNames {
+    group: String,
+    id: String,
+    tags: Vec<String>,
+}
+
+impl DraftNames {
+    fn of(draft: Draft) -> Self {
+        DraftNames { group: draft.spec.group, id: draft.spec.id, tags: draft.spec.tags }
+    }
+}
+
+/// A map of settings.
+fn section<'a>(file: &'a Map, key: &str, findings: &mut Findings) -> Option<&'a Map> {
+    let node = file.get(key)?;
+    if node.as_map().is_none() {
+        let message = format!("`{key}` is a map, and this is {}", node.kind());
+        findings.refuse(
+            "wrong-type",
+            Some(node.at),
+            message,
+            Some(format!("write `key: value` lines below `{key}:`")),
+        );
+    }
+    node.as_map()
+}
+
+/// A list of things.
+fn items<'a>(file: &'a Map, key: &str, findings: &mut Findings) -> &'a [Node] {
+    let Some(node) = file.get(key) else { return &[] };
+    match node.as_list() {
+        Some(list) => list,
+        None => {
+            let message = format!("`{key}` is a list, and this is {}", node.kind());
+            findings.refuse(
+                "wrong-type",
+                Some(node.at),
+                message,
+                Some("begin each item with `- `".to_owned()),
+            );
+            &[]
+        }
+    }
+}
+
+/// `credential_list`, by name.
+fn credentials<'a>(file: &'a Map, findings: &mut Findings) -> HashMap<String, &'a Map> {
+    let mut credentials = HashMap::new();
+    for node in items(file, "credential_list", findings) {
+        let map = node.as_map();
+        let name = map.and_then(|map| map.get("credential_name")).and_then(Node::as_text);
+        let values = map.and_then(|map| map.get("credential_values")).and_then(Node::as_map);
+        match (name, values) {
+            (Some(name), Some(values)) => {
+                credentials.insert(name.to_owned(), values);
+            }
+            _ => {
+                let message = "a credential needs `credential_name` and a map `credential_values`".to_owned();
+                let help = "write `{credential_name: NAME, credential_values: {api_key: os.environ/KEY}}`"
+                    .to_owned();
+                findings.refuse("missing-key", Some(node.at), message, Some(help));
+            }
+        }
+    }
+    credentials
+}

@@ -1,0 +1,243 @@
+//! `router_settings`, and what of `litellm_settings` counts as such where it says nothing.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tagrail_routing::{AliasSpec, FallbackSpec, RoutingMode};
+
+use super::{fallbacks, policy};
+use crate::environment::Environment;
+use crate::findings::Findings;
+use crate::keys::{CHECKING_CALLBACKS, LITELLM, ROUTER, says_something};
+use crate::node::{Entry, Map, Node, Value};
+use crate::reading::Reader;
+use crate::settings::{AllowedFails, RetryPolicy, RouterSettings};
+
+/// LiteLLM's strategies. Only the first is here yet.
+const STRATEGIES: &[&str] = &[
+    "simple-shuffle",
+    "lar1",
+    "least-busy",
+    "usage-based-routing",
+    "latency-based-routing",
+    "cost-based-routing",
+    "usage-based-routing-v2",
+    "provider-budget-routing",
+];
+
+/// What the router's settings say, for the table and for the attempts.
+pub(super) struct Router<'a> {
+    pub(super) settings: RouterSettings,
+    pub(super) mode: RoutingMode,
+    pub(super) tag_filtering: bool,
+    pub(super) match_any: bool,
+    pub(super) tag_prefix: String,
+    pub(super) aliases: Vec<AliasSpec>,
+    pub(super) fallbacks: FallbackSpec,
+    /// `default_litellm_params`.
+    pub(super) defaults: Option<&'a Map>,
+    /// `default_max_parallel_requests`.
+    pub(super) max_parallel_requests: Option<u32>,
+    /// `litellm_settings.drop_params`.
+    pub(super) drop_params: bool,
+    /// `litellm_settings.require_auth_for_metrics_endpoint`.
+    pub(super) metrics_need_key: bool,
+}
+
+/// Reads both maps.
+pub(super) fn read<'a>(
+    router: &'a Map,
+    litellm: &'a Map,
+    environment: &Environment<'_>,
+    findings: &mut Findings,
+) -> Router<'a> {
+    ROUTER.check(router, findings);
+    LITELLM.check(litellm, findings);
+    callbacks(litellm, findings);
+
+    let mut module = Reader::new(litellm, findings);
+    let fallback_retries = module.count("num_retries");
+    let fallback_timeout = module.seconds("request_timeout");
+    let fallback_depth = module.count("max_fallbacks");
+    let fallback_allowed = module.count("allowed_fails");
+    let drop_params = module.flag("drop_params").unwrap_or(false);
+    let metrics_need_key = module.flag("require_auth_for_metrics_endpoint").unwrap_or(true);
+    let mut module_aliases = aliases(&mut module, "model_alias_map");
+    module.refuse_wrong();
+    let fallbacks = fallbacks::read(router, litellm, findings);
+
+    let mut reader = Reader::new(router, findings);
+    strategy(&mut reader);
+    refused_keys(&mut reader);
+    let mode = mode(&mut reader);
+    let mut aliases = aliases(&mut reader, "model_group_alias");
+    module_aliases.retain(|extra| aliases.iter().all(|alias| alias.name != extra.name));
+    // LiteLLM follows these before it routes and never lists them.
+    aliases.extend(module_aliases.into_iter().map(|alias| AliasSpec { hidden: true, ..alias }));
+    let constant = |name: &str| environment.get(name);
+    let seconds = |name: &str, default: u64| {
+        let written = constant(name).and_then(|text| text.trim().parse().ok());
+        written
+            .and_then(|value| Duration::try_from_secs_f64(value).ok())
+            .unwrap_or(Duration::from_secs(default))
+    };
+    let count = |name: &str, default: u32| {
+        constant(name).and_then(|text| text.trim().parse().ok()).unwrap_or(default)
+    };
+    let allowed = policy::allowed_fails(&mut reader).unwrap_or_default();
+    let settings = RouterSettings {
+        num_retries: reader.count("num_retries").or(fallback_retries).unwrap_or(2),
+        max_fallbacks: reader
+            .count("max_fallbacks")
+            .or(fallback_depth)
+            .unwrap_or_else(|| count("ROUTER_MAX_FALLBACKS", 5)),
+        timeout: reader
+            .seconds("timeout")
+            .or(fallback_timeout)
+            .unwrap_or_else(|| seconds("REQUEST_TIMEOUT", 6000)),
+        stream_timeout: reader.seconds("stream_timeout"),
+        retry_after: reader.seconds("retry_after").unwrap_or_default(),
+        retry_policy: policy::retries(&mut reader),
+        group_retry_policy: group_policies(&mut reader),
+        allowed_fails: AllowedFails { all: allowed.all.or(fallback_allowed), by_kind: allowed.by_kind },
+        cooldown_time: reader
+            .seconds("cooldown_time")
+            .unwrap_or_else(|| seconds("DEFAULT_COOLDOWN_TIME_SECONDS", 5)),
+        disable_cooldowns: reader.flag("disable_cooldowns").unwrap_or(false),
+        weighted_failover: reader.flag("enable_weighted_failover").unwrap_or(false),
+    };
+    let read = Router {
+        settings,
+        mode,
+        tag_filtering: reader.flag("enable_tag_filtering").unwrap_or(false),
+        match_any: reader.flag("tag_filtering_match_any").unwrap_or(true),
+        tag_prefix: reader.text("tag_routing_prefix").unwrap_or_default(),
+        aliases,
+        fallbacks,
+        defaults: reader.map("default_litellm_params"),
+        max_parallel_requests: reader.count("default_max_parallel_requests"),
+        drop_params,
+        metrics_need_key,
+    };
+    reader.refuse_wrong();
+    read
+}
+
+fn strategy(reader: &mut Reader<'_, '_>) {
+    let Some(entry) = reader.entry("routing_strategy") else { return };
+    match entry.value.as_text() {
+        Some("simple-shuffle") => {}
+        Some(name) if STRATEGIES.contains(&name) => {
+            let message =
+                format!("`routing_strategy: {name}` is not supported yet: `simple-shuffle` is used instead");
+            let help = "write `routing_strategy: simple-shuffle`, or leave it out".to_owned();
+            reader.warn("not-yet-supported", entry.value.at, message, Some(help));
+        }
+        Some(name) => {
+            let options = STRATEGIES.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+            let message = format!("Invalid routing_strategy: '{name}'. Valid options: [{options}].");
+            reader.reject("bad-value", entry.value.at, message, Some("write `simple-shuffle`".to_owned()));
+        }
+        None => {
+            let _: Option<()> = reader.not(entry, "text", None);
+        }
+    }
+}
+
+/// Keys that LiteLLM refuses here, because they belong elsewhere.
+fn refused_keys(reader: &mut Reader<'_, '_>) {
+    for key in ["health_check_interval", "health_check_concurrency"] {
+        if let Some(entry) = reader.entry(key) {
+            let message = format!("`{key}` does not belong into `router_settings`");
+            reader.reject("bad-value", entry.at, message, Some("move it to `general_settings`".to_owned()));
+        }
+    }
+}
+
+fn mode(reader: &mut Reader<'_, '_>) -> RoutingMode {
+    let Some(entry) = reader.entry("routing_mode") else { return RoutingMode::default() };
+    match entry.value.as_text().map(str::parse) {
+        Some(Ok(mode)) => mode,
+        _ => {
+            let message = "`routing_mode` is `tagrail` or `litellm`".to_owned();
+            reader.reject(
+                "bad-value",
+                entry.value.at,
+                message,
+                Some("write `routing_mode: tagrail`".to_owned()),
+            );
+            RoutingMode::default()
+        }
+    }
+}
+
+/// `name: target` or `name: {model: target, hidden: true}`.
+fn aliases(reader: &mut Reader<'_, '_>, key: &str) -> Vec<AliasSpec> {
+    let Some(map) = reader.map(key) else { return Vec::new() };
+    let mut aliases = Vec::with_capacity(map.entries.len());
+    for entry in &map.entries {
+        let target = match &entry.value.value {
+            Value::Text(target) => Some((target.clone(), false)),
+            Value::Map(map) => map.get("model").and_then(Node::as_text).map(|target| {
+                let hidden =
+                    map.get("hidden").is_some_and(|hidden| matches!(hidden.value, Value::Bool(true)));
+                (target.to_owned(), hidden)
+            }),
+            _ => None,
+        };
+        match target {
+            Some((target, hidden)) => aliases.push(AliasSpec { name: entry.key.clone(), target, hidden }),
+            None => {
+                let help = format!("write `{}: NAME`, or `{{model: NAME, hidden: true}}`", entry.key);
+                let _: Option<()> = reader.not(entry, "the name of a model", Some(help));
+            }
+        }
+    }
+    aliases
+}
+
+fn group_policies(reader: &mut Reader<'_, '_>) -> HashMap<String, RetryPolicy> {
+    let mut policies = HashMap::new();
+    let Some(map) = reader.map("model_group_retry_policy") else { return policies };
+    for entry in map.entries.iter().filter(|entry| !entry.value.is_null()) {
+        match entry.value.as_map() {
+            Some(policy) => {
+                policies.insert(entry.key.clone(), policy::retries_of(reader, policy));
+            }
+            None => {
+                let _: Option<()> = reader.not(entry, "a map", None);
+            }
+        }
+    }
+    policies
+}
+
+/// Callbacks look on, so that they can be done without; those that check what passes cannot.
+/// `prometheus` is served without being asked for.
+fn callbacks(litellm: &Map, findings: &mut Findings) {
+    for key in ["callbacks", "success_callback", "failure_callback"] {
+        let Some(entry) = litellm.entry(key).filter(|entry| says_something(&entry.value)) else { continue };
+        let names: Vec<&Node> = match &entry.value.value {
+            Value::List(list) => list.iter().collect(),
+            _ => vec![&entry.value],
+        };
+        let text = |node: &&Node| node.as_text().map(str::to_owned);
+        let checking = names.iter().filter_map(text).find(|name| CHECKING_CALLBACKS.contains(&name.as_str()));
+        let missing: Vec<String> =
+            names.iter().filter_map(text).filter(|name| name != "prometheus").collect();
+        if let Some(name) = checking {
+            unprotected(&name, entry, findings);
+        } else if !missing.is_empty() {
+            let message = format!("`{key}` has no effect yet: nothing is told to {}", missing.join(", "));
+            findings.warn("not-yet-supported", entry.at, message, None);
+        }
+    }
+}
+
+fn unprotected(name: &str, entry: &Entry, findings: &mut Findings) {
+    let message = format!(
+        "`{name}` is not supported yet, and without it requests would pass unchecked: nothing is started"
+    );
+    let help = "remove it if this gateway may run without, or keep such traffic elsewhere".to_owned();
+    findings.refuse("unprotected", Some(entry.at), message, Some(help));
+}
