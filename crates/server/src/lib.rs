@@ -1,1 +1,29 @@
 //! HTTP: the only crate that knows the HTTP server library.
+//!
+//! [`serve`] binds the address and starts one thread for every core, each with a runtime, a
+//! listener and upstream connections of its own; a request stays on the core that accepted it.
+//!
+//! Map: `listen.rs` cores, the accept loop, limits on connections; `shutdown.rs` the drain;
+//! `app.rs` every route and every layer, in order; `path.rs` which path calls a model; `caller.rs`
+//! who calls, and what that allows; `inbound.rs` reading a request within its limits; `routes/` what
+//! each route does; `reply.rs` the bodies that leave; `headers.rs` the response headers, all of them,
+//! with `call_id.rs` and `number.rs`; `error.rs` errors to HTTP; `metrics.rs` what is counted.
+
+mod app;
+mod call_id;
+mod caller;
+pub mod demo_upstream;
+mod error;
+mod headers;
+mod inbound;
+mod listen;
+mod metrics;
+mod number;
+mod path;
+mod reply;
+mod routes;
+mod shutdown;
+
+pub use listen::{Parts, Running, serve};
+pub use metrics::Metrics;
+pub use shutdown::Shutdown;

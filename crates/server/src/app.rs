@@ -1,0 +1,169 @@
+//! Every route and every layer, in order. A request comes in at [`handle`]: peer, head, then the
+//! model routes by a `match` on the path, and axum for whatever is rare.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::routing::{get, post};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW,
+    CONTENT_TYPE, ORIGIN,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tagrail::Router;
+use tagrail::config::GeneralSettings;
+use tower::ServiceExt;
+
+use crate::call_id::CallIds;
+use crate::caller::Peer;
+use crate::error::Problem;
+use crate::headers;
+use crate::inbound;
+use crate::metrics::Metrics;
+use crate::path::{self, ModelRoute};
+use crate::reply::Reply;
+use crate::routes;
+
+/// One core's application.
+pub(crate) struct App {
+    pub(crate) shared: Shared,
+    pub(crate) call_ids: CallIds,
+    rare: axum::Router,
+}
+
+/// What the routes behind axum need.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) router: Router,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl App {
+    pub(crate) fn new(router: Router, metrics: Arc<Metrics>) -> App {
+        let shared = Shared { router, metrics };
+        App { rare: rare(shared.clone()), shared, call_ids: CallIds::new() }
+    }
+}
+
+/// The routes that are not worth a place in the `match`. [`routes::index::ROUTES`] lists them for
+/// people; a test holds the two together.
+fn rare(shared: Shared) -> axum::Router {
+    axum::Router::new()
+        .route("/", get(routes::index::home))
+        .route("/routes", get(routes::index::routes))
+        .route("/models", get(routes::models::list))
+        .route("/models/{*id}", get(routes::models::one))
+        .route("/v1/models", get(routes::models::list))
+        .route("/v1/models/{*id}", get(routes::models::one))
+        .route("/model/info", get(routes::model_info::models))
+        .route("/v1/model/info", get(routes::model_info::models))
+        .route("/model_group/info", get(routes::model_info::groups))
+        .route("/health", get(routes::health::report))
+        .route("/health/liveliness", get(routes::health::alive))
+        .route("/health/liveness", get(routes::health::alive))
+        .route("/health/readiness", get(routes::health::ready))
+        .route("/metrics", get(routes::metrics::text))
+        .route("/route/explain", post(routes::explain::explain))
+        .fallback(async || Problem::not_found())
+        .with_state(shared)
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    app: Arc<App>,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Infallible> {
+    let arrived = Instant::now();
+    let snapshot = app.shared.router.snapshot();
+    let general = &snapshot.general;
+    let origin = request.headers().contains_key(ORIGIN);
+    let seen = tracing::enabled!(tracing::Level::DEBUG)
+        .then(|| (request.method().clone(), request.uri().path().to_owned()));
+    let mut response = match admit(peer, &request, general) {
+        Err(problem) => {
+            let (parts, body) = request.into_parts();
+            inbound::discard(&parts.headers, body).await;
+            problem.into_reply()
+        }
+        Ok(()) => match path::model_route(request.uri().path()) {
+            Some(route) if request.method() == Method::POST => {
+                routes::model::answer(&app, general, route, request).await
+            }
+            route => Box::pin(rarely(&app, general, route, request)).await,
+        },
+    };
+    headers::everywhere(response.headers_mut());
+    // Without a master key a page from elsewhere must not be able to read anything.
+    if origin && general.master_key.is_some() {
+        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    if let Some((method, path)) = seen {
+        let status = response.status().as_u16();
+        tracing::debug!(%method, path, status, micros = arrived.elapsed().as_micros() as u64, "answered");
+    }
+    Ok(response)
+}
+
+/// What comes before every route.
+fn admit(peer: Peer, request: &Request<Incoming>, general: &GeneralSettings) -> Result<(), Problem> {
+    inbound::check_head(request.uri(), request.headers())?;
+    // Probes say nothing that could be worth keeping from anybody.
+    if routes::health::is_probe(request.uri().path()) {
+        return Ok(());
+    }
+    peer.admit(request.headers(), general)
+}
+
+/// Everything but calls of models.
+async fn rarely(
+    app: &App,
+    general: &GeneralSettings,
+    route: Option<ModelRoute>,
+    request: Request<Incoming>,
+) -> Response<Reply> {
+    if general.master_key.is_some() && is_preflight(request.method(), request.headers()) {
+        return preflight(request.headers());
+    }
+    if route.is_some() {
+        return Problem::method("POST").into_reply();
+    }
+    // axum lets HEAD into GET routes, LiteLLM does not.
+    let head = request.method() == Method::HEAD;
+    let request = request.map(axum::body::Body::new);
+    let response = match app.rare.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        || (head && response.status() != StatusCode::NOT_FOUND)
+    {
+        let allow = response.headers().get(ALLOW).is_some_and(|allow| allow == "POST");
+        return Problem::method(if allow { "POST" } else { "GET" }).into_reply();
+    }
+    response.map(Reply::other)
+}
+
+fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn preflight(asked: &HeaderMap) -> Response<Reply> {
+    let mut response = Response::new(Reply::of("OK"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+    );
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    if let Some(names) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+    }
+    response
+}

@@ -1,0 +1,197 @@
+//! Who calls, and what that allows. No right, no handler: a handler that needs one takes [`Admin`].
+
+use std::net::SocketAddr;
+
+use axum::extract::FromRequestParts;
+use http::header::{AUTHORIZATION, HOST};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tagrail::config::GeneralSettings;
+
+use crate::app::Shared;
+use crate::error::Problem;
+
+/// Headers that may carry the key. The first that is there counts, in LiteLLM's order; the one that
+/// `litellm_key_header_name` names comes before them all.
+static KEY_HEADERS: [HeaderName; 6] = [
+    HeaderName::from_static("x-litellm-api-key"),
+    AUTHORIZATION,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("ocp-apim-subscription-key"),
+];
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    loopback: bool,
+}
+
+impl Peer {
+    pub(crate) fn of(address: SocketAddr) -> Peer {
+        Peer { loopback: address.ip().to_canonical().is_loopback() }
+    }
+
+    /// Without a master key everybody on this machine may do everything, so nobody else may come
+    /// in (row D19): not over the network, and not through a page in a local browser whose name
+    /// has been made to resolve to this machine.
+    pub(crate) fn admit(self, headers: &HeaderMap, general: &GeneralSettings) -> Result<(), Problem> {
+        if general.master_key.is_some() {
+            return Ok(());
+        }
+        if !self.loopback {
+            return Err(forbidden("this machine itself (127.0.0.1)"));
+        }
+        if !headers.get(HOST).is_none_or(names_loopback) {
+            return Err(forbidden("requests whose Host is localhost or a loopback address"));
+        }
+        Ok(())
+    }
+}
+
+fn forbidden(who: &str) -> Problem {
+    let message = format!(
+        "Without a master key only {who} can be served. Set general_settings.master_key or the environment variable LITELLM_MASTER_KEY."
+    );
+    Problem::new(StatusCode::FORBIDDEN, message).kind("auth_error")
+}
+
+/// Whether a `Host` header means this machine: `localhost`, or an IP address that is loopback.
+fn names_loopback(host: &HeaderValue) -> bool {
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or(rest, |(address, _)| address),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    match name.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => name.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+/// Somebody with all rights: the holder of the master key, or, without one, whoever was admitted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admin;
+
+impl FromRequestParts<Shared> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Admin, Problem> {
+        authenticate(&parts.headers, &shared.router.snapshot().general)
+    }
+}
+
+/// Checks the key of a request.
+///
+/// # Errors
+/// 401: no key, a key that cannot be one, or a wrong one (row D29).
+pub(crate) fn authenticate(headers: &HeaderMap, general: &GeneralSettings) -> Result<Admin, Problem> {
+    let Some(master) = &general.master_key else { return Ok(Admin) };
+    let (scheme_needed, value) = sent(headers, general).ok_or_else(|| refused("No api key passed in."))?;
+    let text = value.as_bytes();
+    let key = match strip_scheme(text) {
+        Some(key) => key,
+        // `Authorization` has a scheme before the key; the other headers need none.
+        None if scheme_needed => {
+            let message = "Malformed API Key passed in. Ensure Key has `Bearer ` prefix.";
+            return Err(refused(message));
+        }
+        None => text,
+    };
+    if bool::from(key.ct_eq(master.reveal().as_bytes())) { Ok(Admin) } else { Err(unknown(key)) }
+}
+
+/// The value of the header that counts, and whether that header is `Authorization`.
+fn sent<'a>(headers: &'a HeaderMap, general: &GeneralSettings) -> Option<(bool, &'a HeaderValue)> {
+    let present = |value: &&HeaderValue| !value.is_empty();
+    if let Some(value) = general.key_header.as_deref().and_then(|name| headers.get(name)).filter(present) {
+        return Some((false, value));
+    }
+    KEY_HEADERS.iter().find_map(|name| {
+        let value = headers.get(name).filter(present)?;
+        Some((*name == AUTHORIZATION, value))
+    })
+}
+
+/// What follows `Bearer ` (or `Basic `, which some tracing clients send); `None` without either.
+fn strip_scheme(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.split_at_checked(value.iter().position(|&byte| byte == b' ')?)?;
+    let known = scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"basic");
+    known.then(|| key.trim_ascii())
+}
+
+fn refused(message: &str) -> Problem {
+    let message = format!("Authentication Error, {message}");
+    Problem::new(StatusCode::UNAUTHORIZED, message).kind("auth_error").param("None")
+}
+
+fn unknown(key: &[u8]) -> Problem {
+    if key.is_empty() {
+        return refused("No api key passed in.");
+    }
+    if !key.starts_with(b"sk-") {
+        let message = "LiteLLM Virtual Key expected. Received=****, expected to start with 'sk-'.";
+        return refused(message);
+    }
+    let message = format!(
+        "Authentication Error, Invalid proxy server token passed. Received API Key = {}, Key Hash (Token) ={}. Unable to find token in cache or `LiteLLM_VerificationTokenTable`",
+        masked(key),
+        hex(&Sha256::digest(key)),
+    );
+    Problem::new(StatusCode::UNAUTHORIZED, message).kind("token_not_found_in_db").param("key")
+}
+
+/// `sk-...Z0NQ`; nothing of a key that is too short to keep the rest secret.
+fn masked(key: &[u8]) -> String {
+    const SHOWN: usize = 4;
+    match key.len().checked_sub(SHOWN) {
+        Some(start) if start >= 8 => format!("sk-...{}", String::from_utf8_lossy(&key[start..])),
+        _ => "****".to_owned(),
+    }
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_hosts_name_this_machine() {
+        for host in
+            ["localhost", "LOCALHOST:4000", "127.0.0.1", "127.1.2.3:80", "[::1]:4000", "[::ffff:127.0.0.1]"]
+        {
+            assert!(names_loopback(&HeaderValue::from_static(host)), "{host}");
+        }
+        for host in
+            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", "[::2]", ""]
+        {
+            assert!(!names_loopback(&HeaderValue::from_static(host)), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_address_in_ipv6_clothes_is_still_loopback() {
+        assert!(Peer::of("[::ffff:127.0.0.1]:5".parse().unwrap()).loopback);
+        assert!(!Peer::of("[::ffff:10.0.0.1]:5".parse().unwrap()).loopback);
+    }
+
+    #[test]
+    fn short_keys_are_not_shown_at_all() {
+        assert_eq!(masked(b"sk-1234"), "****");
+        assert_eq!(masked(b"sk-0123456789Z0NQ"), "sk-...Z0NQ");
+    }
+
+    #[test]
+    fn schemes_are_case_insensitive() {
+        assert_eq!(strip_scheme(b"bearer sk-1"), Some(&b"sk-1"[..]));
+        assert_eq!(strip_scheme(b"Bearer  sk-1 "), Some(&b"sk-1"[..]));
+        assert_eq!(strip_scheme(b"sk-1"), None);
+        assert_eq!(strip_scheme(b"Digest sk-1"), None);
+    }
+}

@@ -1,0 +1,303 @@
+//! The response headers, all of them, in one place: `x-litellm-*`, `x-ratelimit-*`, the copies of
+//! the upstream's, and those that every response has.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tagrail::{Facts, Operation};
+
+use crate::number::{milliseconds, python_float};
+
+/// The LiteLLM release whose behaviour is declared, not this program's own version.
+pub(crate) const COMPATIBLE_WITH: &str = "1.102.4";
+
+/// Room for all headers of a usual reply, so that the map is allocated once.
+const USUAL: usize = 56;
+
+/// Most names of upstream headers that a core remembers the prefixed form of.
+const REMEMBERED: usize = 256;
+
+/// What cannot stand in a header value as it is, and the sign that says so (row D33).
+const UNFIT: &AsciiSet = &CONTROLS.add(b'%');
+
+/// The same, of a name whose spaces would be trimmed.
+const UNFIT_OR_SPACE: &AsciiSet = &UNFIT.add(b' ');
+
+macro_rules! names {
+    ($($name:ident = $text:literal;)*) => {
+        $(static $name: HeaderName = HeaderName::from_static($text);)*
+    };
+}
+
+/// Echoed or made: names one call.
+pub(crate) static CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+
+names! {
+    VERSION = "x-litellm-version";
+    MODEL_ID = "x-litellm-model-id";
+    MODEL_NAME = "x-litellm-model-name";
+    API_BASE = "x-litellm-model-api-base";
+    MODEL_GROUP = "x-litellm-model-group";
+    RETRIES = "x-litellm-attempted-retries";
+    FALLBACKS = "x-litellm-attempted-fallbacks";
+    MAX_RETRIES = "x-litellm-max-retries";
+    COST = "x-litellm-response-cost";
+    COST_ORIGINAL = "x-litellm-response-cost-original";
+    COST_DISCOUNT = "x-litellm-response-cost-discount-amount";
+    COST_MARGIN = "x-litellm-response-cost-margin-amount";
+    COST_MARGIN_PERCENT = "x-litellm-response-cost-margin-percent";
+    COST_INPUT = "x-litellm-response-cost-input";
+    COST_OUTPUT = "x-litellm-response-cost-output";
+    COST_TOOLS = "x-litellm-response-cost-tool-usage";
+    KEY_SPEND = "x-litellm-key-spend";
+    DURATION = "x-litellm-response-duration-ms";
+    OVERHEAD = "x-litellm-overhead-duration-ms";
+    CALLBACKS = "x-litellm-callback-duration-ms";
+    TIMEOUT = "x-litellm-timeout";
+    ACCEL_BUFFERING = "x-accel-buffering";
+    KEEP_ALIVE = "keep-alive";
+    PROXY_CONNECTION = "proxy-connection";
+}
+
+/// Copied from the upstream under their own names as well.
+static RATE_LIMITS: [HeaderName; 4] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+];
+
+static ZERO: HeaderValue = HeaderValue::from_static("0.0");
+
+/// The headers of an answered call.
+pub(crate) fn answered(
+    operation: Operation,
+    streamed: bool,
+    facts: &Facts,
+    call_id: HeaderValue,
+) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(USUAL);
+    content(&mut map, streamed);
+    map.insert(&CALL_ID, call_id);
+    map.insert(&VERSION, HeaderValue::from_static(COMPATIBLE_WITH));
+    deployment(&mut map, operation, streamed, facts);
+    attempts(&mut map, facts);
+    let mut text = String::with_capacity(32);
+    cost(&mut map, &mut text, facts);
+    durations(&mut map, &mut text, facts);
+    // Anthropic's clients get none of the upstream's, as with LiteLLM.
+    if operation != Operation::Messages {
+        copied(&mut map, &facts.upstream_headers);
+    }
+    map
+}
+
+fn content(map: &mut HeaderMap, streamed: bool) {
+    if streamed {
+        map.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+        map.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        map.insert(&ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    } else {
+        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+}
+
+fn deployment(map: &mut HeaderMap, operation: Operation, streamed: bool, facts: &Facts) {
+    let labels = facts.snapshot.labels(facts.deployment);
+    map.insert(&MODEL_ID, labels.id.clone());
+    map.insert(&MODEL_NAME, facts.upstream_model.as_deref().map_or_else(|| labels.model.clone(), fitting));
+    // LiteLLM's whole Messages replies go without.
+    if operation != Operation::Messages || streamed {
+        let base = facts.shown_base.as_deref().map(fitting).or_else(|| labels.base.clone());
+        if let Some(base) = base.filter(|base| !base.is_empty()) {
+            map.insert(&API_BASE, base);
+        }
+    }
+    if !facts.group.is_empty() {
+        map.insert(&MODEL_GROUP, fitting(&facts.group));
+    }
+}
+
+fn attempts(map: &mut HeaderMap, facts: &Facts) {
+    map.insert(&RETRIES, HeaderValue::from(facts.retries));
+    map.insert(&FALLBACKS, HeaderValue::from(facts.fallbacks));
+    if facts.retries > 0
+        && let Some(most) = facts.max_retries
+    {
+        map.insert(&MAX_RETRIES, HeaderValue::from(most));
+    }
+}
+
+fn cost(map: &mut HeaderMap, text: &mut String, facts: &Facts) {
+    for name in [&COST_DISCOUNT, &COST_MARGIN, &COST_MARGIN_PERCENT, &COST_TOOLS] {
+        map.insert(name, ZERO.clone());
+    }
+    match facts.cost {
+        Some((input, output)) if input + output > 0.0 => {
+            let total = float(text, input + output);
+            map.insert(&COST, total.clone());
+            map.insert(&COST_ORIGINAL, total.clone());
+            map.insert(&COST_INPUT, float(text, input));
+            map.insert(&COST_OUTPUT, float(text, output));
+            // The master key's spend before the call is not kept, as in LiteLLM without a database.
+            map.insert(&KEY_SPEND, total);
+        }
+        _ => {
+            for name in [&COST_ORIGINAL, &COST_INPUT, &COST_OUTPUT, &KEY_SPEND] {
+                map.insert(name, ZERO.clone());
+            }
+        }
+    }
+}
+
+fn durations(map: &mut HeaderMap, text: &mut String, facts: &Facts) {
+    let total = Instant::now().saturating_duration_since(facts.started);
+    let mut insert = |name: &HeaderName, duration: Duration| {
+        text.clear();
+        milliseconds(text, duration);
+        map.insert(name, value(text));
+    };
+    insert(&DURATION, total);
+    insert(&OVERHEAD, total.saturating_sub(facts.upstream_time));
+    map.insert(&CALLBACKS, ZERO.clone());
+}
+
+/// Copies what the upstream sent, each under `llm_provider-`.
+fn copied(map: &mut HeaderMap, upstream: &HeaderMap) {
+    for name in &RATE_LIMITS {
+        if let Some(value) = upstream.get(name) {
+            map.insert(name, value.clone());
+        }
+    }
+    PREFIXED.with_borrow_mut(|known| {
+        for (name, value) in upstream {
+            if stays_behind(name) {
+                continue;
+            }
+            if let Some(prefixed) = known.get(name) {
+                map.append(prefixed, value.clone());
+            } else if let Ok(prefixed) = HeaderName::try_from(format!("llm_provider-{name}")) {
+                if known.len() < REMEMBERED {
+                    known.insert(name.clone(), prefixed.clone());
+                }
+                map.append(prefixed, value.clone());
+            }
+        }
+    });
+}
+
+thread_local! {
+    static PREFIXED: RefCell<HashMap<HeaderName, HeaderName>> = RefCell::default();
+}
+
+/// Headers that speak of the connection, not of the reply, and the upstream's session with us.
+fn stays_behind(name: &HeaderName) -> bool {
+    *name == CONNECTION
+        || *name == TRANSFER_ENCODING
+        || *name == SET_COOKIE
+        || *name == TE
+        || *name == TRAILER
+        || *name == UPGRADE
+        || *name == PROXY_AUTHENTICATE
+        || *name == PROXY_AUTHORIZATION
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
+}
+
+/// The headers of a call that failed, besides its id.
+pub(crate) fn uncharged(map: &mut HeaderMap) {
+    map.insert(&VERSION, HeaderValue::from_static(COMPATIBLE_WITH));
+    map.insert(&COST, HeaderValue::from_static("0"));
+    map.insert(&KEY_SPEND, ZERO.clone());
+}
+
+/// The limit of the failed attempt, in seconds.
+pub(crate) fn timeout(map: &mut HeaderMap, limit: Duration) {
+    map.insert(&TIMEOUT, float(&mut String::new(), limit.as_secs_f64()));
+}
+
+/// What every response has.
+pub(crate) fn everywhere(map: &mut HeaderMap) {
+    map.insert(VARY, HeaderValue::from_static("Origin"));
+    map.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    map.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'"));
+    map.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+fn float(text: &mut String, number: f64) -> HeaderValue {
+    text.clear();
+    python_float(text, number);
+    value(text)
+}
+
+/// A text of our own making: digits, signs and points.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| ZERO.clone())
+}
+
+/// A name as a header value: as it is where that is possible and unmistakable, else percent-encoded.
+fn fitting(name: &str) -> HeaderValue {
+    let trimmed = name.starts_with(' ') || name.ends_with(' ');
+    let fits = !trimmed && name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%');
+    let text = if fits {
+        Bytes::copy_from_slice(name.as_bytes())
+    } else {
+        let unfit = if trimmed { UNFIT_OR_SPACE } else { UNFIT };
+        Bytes::from(utf8_percent_encode(name, unfit).to_string())
+    };
+    HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_fit_no_header_are_percent_encoded() {
+        assert_eq!(fitting("openai/gpt-4o"), "openai/gpt-4o");
+        assert_eq!(fitting("fo::hi there"), "fo::hi there");
+        assert_eq!(fitting("a\r\nb"), "a%0D%0Ab");
+        assert_eq!(fitting("größe"), "gr%C3%B6%C3%9Fe");
+        assert_eq!(fitting("50%"), "50%25");
+        assert_eq!(fitting(" a"), "%20a");
+    }
+
+    #[test]
+    fn the_upstreams_headers_are_copied_but_not_its_connection() {
+        let mut upstream = HeaderMap::new();
+        for (name, value) in [
+            ("x-request-id", "req_1"),
+            ("content-type", "application/json"),
+            ("x-ratelimit-limit-requests", "1000"),
+            ("set-cookie", "session=1"),
+            ("transfer-encoding", "chunked"),
+            ("connection", "close"),
+            ("keep-alive", "timeout=5"),
+        ] {
+            upstream.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let mut map = HeaderMap::new();
+        copied(&mut map, &upstream);
+        let mut seen: Vec<_> =
+            map.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        seen.sort();
+        assert_eq!(
+            seen,
+            [
+                "llm_provider-content-type: application/json",
+                "llm_provider-x-ratelimit-limit-requests: 1000",
+                "llm_provider-x-request-id: req_1",
+                "x-ratelimit-limit-requests: 1000",
+            ]
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! Reading what a client sends, within its limits: size of the head, size of the body, and the
+//! time that it may take to arrive.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, StatusCode, Uri};
+use http_body::Body;
+use tagrail::config::GeneralSettings;
+
+use crate::error::Problem;
+
+/// Names and values of all request headers; more is 431.
+pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// Path and query; more is 414.
+const MAX_URI_BYTES: usize = 8 * 1024;
+
+/// What is read and thrown away of a body whose request is refused, so that the client can finish
+/// writing and sees the refusal instead of a reset connection.
+const MAX_DISCARDED: usize = 1024 * 1024;
+
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+
+/// Refuses heads that are too big.
+pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if length > MAX_URI_BYTES {
+        let message = format!("Request URI is {length} bytes long; the limit is {MAX_URI_BYTES}.");
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, message));
+    }
+    let total: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if total > MAX_HEADER_BYTES {
+        let message = format!("Request headers are {total} bytes long; the limit is {MAX_HEADER_BYTES}.");
+        return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message));
+    }
+    Ok(())
+}
+
+/// Reads a whole body.
+pub(crate) async fn read<B>(headers: &HeaderMap, body: B, general: &GeneralSettings) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes>,
+{
+    let limit = general.max_body_bytes;
+    let announced = announced(headers);
+    if announced.is_some_and(|length| length > limit as u64) {
+        discard(headers, body).await;
+        return Err(too_large(limit));
+    }
+    let arrival = general.request_arrival_timeout;
+    match tokio::time::timeout(arrival, collect(body, announced.unwrap_or(0), limit)).await {
+        Ok(read) => read,
+        Err(_) => {
+            let message = format!(
+                "The request body did not arrive within {} seconds (general_settings.request_arrival_timeout).",
+                arrival.as_secs_f64()
+            );
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, message).closing())
+        }
+    }
+}
+
+async fn collect<B: Body<Data = Bytes>>(body: B, announced: u64, limit: usize) -> Result<Bytes, Problem> {
+    let mut body = pin!(body);
+    let Some(first) = next(body.as_mut()).await? else { return Ok(Bytes::new()) };
+    if first.len() > limit {
+        return Err(too_large(limit));
+    }
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    // The announced length is within the limit, but memory is taken only for what comes: a
+    // thousand clients that announce a lot and send nothing must cost nothing.
+    let mut all =
+        BytesMut::with_capacity((announced as usize).clamp(first.len(), 8 * first.len().max(8 * 1024)));
+    all.extend_from_slice(&first);
+    while let Some(data) = next(body.as_mut()).await? {
+        if all.len() + data.len() > limit {
+            return Err(too_large(limit).closing());
+        }
+        let missing = (announced as usize).saturating_sub(all.len());
+        if all.capacity() - all.len() < data.len() {
+            all.reserve(data.len().max(missing.min(all.len())));
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(all.freeze())
+}
+
+/// The next data frame; trailers are dropped.
+async fn next<B: Body<Data = Bytes>>(mut body: std::pin::Pin<&mut B>) -> Result<Option<Bytes>, Problem> {
+    loop {
+        match poll_fn(|context| body.as_mut().poll_frame(context)).await {
+            None => return Ok(None),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Some(Err(_)) => {
+                let message = "The request body ended early or is not valid HTTP.";
+                return Err(Problem::new(StatusCode::BAD_REQUEST, message).closing());
+            }
+        }
+    }
+}
+
+/// Reads and drops the body of a refused request, as far as that is cheap.
+pub(crate) async fn discard<B: Body<Data = Bytes>>(headers: &HeaderMap, body: B) {
+    // Who waits for `100 Continue` has not sent it yet, and reading would ask for it.
+    let too_much = announced(headers).is_some_and(|length| length > MAX_DISCARDED as u64);
+    if too_much || body.is_end_stream() || headers.contains_key(EXPECT) {
+        return;
+    }
+    let mut body = pin!(body);
+    let reading = async {
+        let mut left = MAX_DISCARDED;
+        while let Ok(Some(data)) = next(body.as_mut()).await {
+            let Some(rest) = left.checked_sub(data.len()) else { return };
+            left = rest;
+        }
+    };
+    // Whether all of it came or not, the answer is the same.
+    let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large(limit: usize) -> Problem {
+    let message = format!(
+        "Request body is too large; the limit is {limit} bytes (general_settings.max_request_size_mb)."
+    );
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+}

@@ -1,0 +1,312 @@
+//! What is counted, in Prometheus' terms. Labels are names from the configuration, never what a
+//! client sent, so their number is bounded.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use tagrail::{Outcome, Recorder};
+
+/// Seconds. A call takes milliseconds when mocked and minutes when a model thinks.
+const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// Most label sets that a core remembers the counters of; beyond that it asks the registry.
+const REMEMBERED: usize = 4096;
+
+/// The counters of a server. One for all cores.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Call, Counter>,
+    durations: Family<Served, Histogram, fn() -> Histogram>,
+    first_bytes: Family<Served, Histogram, fn() -> Histogram>,
+    tokens: Family<Tokens, Counter>,
+    cost: Family<Served, Counter<f64, AtomicU64>>,
+    cut_short: Family<Served, Counter>,
+    in_flight: Gauge,
+    left_out: Gauge,
+    cooldowns: Family<Deployment, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Call {
+    operation: &'static str,
+    group: String,
+    deployment: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Served {
+    operation: &'static str,
+    group: String,
+    deployment: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Tokens {
+    group: String,
+    deployment: String,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Deployment {
+    deployment: String,
+}
+
+/// The counters of one label set, found once per core: the registry's families hash owned strings
+/// under a lock that all cores share.
+struct Handles {
+    requests: Counter,
+    duration: Histogram,
+    first_byte: Histogram,
+    input: Counter,
+    output: Counter,
+    cost: Counter<f64, AtomicU64>,
+    cut_short: Counter,
+}
+
+/// One core's way to the counters: what it has counted into before it finds without a shared lock.
+struct CoreRecorder {
+    metrics: Arc<Metrics>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Kept for its memory.
+    key: String,
+    handles: HashMap<String, Handles>,
+}
+
+impl Metrics {
+    /// No call counted yet.
+    pub fn new() -> Metrics {
+        let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("tagrail"),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(histogram),
+            first_bytes: Family::new_with_constructor(histogram),
+            tokens: Family::default(),
+            cost: Family::default(),
+            cut_short: Family::default(),
+            in_flight: Gauge::default(),
+            left_out: Gauge::default(),
+            cooldowns: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The running version", build);
+        registry.register("requests", "Finished calls", self.requests.clone());
+        registry.register(
+            "request_duration_seconds",
+            "From a call's start to the end of its reply",
+            self.durations.clone(),
+        );
+        registry.register(
+            "first_byte_seconds",
+            "From a call's start to the first byte of its streamed reply",
+            self.first_bytes.clone(),
+        );
+        registry.register("tokens", "Tokens that upstreams reported", self.tokens.clone());
+        registry.register("cost_dollars", "What calls cost, where prices are known", self.cost.clone());
+        registry.register("cut_short", "Streams that broke or were left", self.cut_short.clone());
+        registry.register("requests_in_flight", "Calls that are being answered", self.in_flight.clone());
+        registry.register(
+            "deployments_left_out",
+            "Deployments left out for a mistake in the configuration",
+            self.left_out.clone(),
+        );
+        registry.register("deployment_cooldowns", "Cooldowns begun", self.cooldowns.clone());
+    }
+
+    /// A recorder for one core.
+    pub fn recorder(self: &Arc<Self>) -> Arc<dyn Recorder> {
+        Arc::new(CoreRecorder { metrics: self.clone(), known: Mutex::default() })
+    }
+
+    /// The text that `GET /metrics` answers.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// Counts a call until the guard is dropped.
+    pub(crate) fn enter(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    pub(crate) fn set_left_out(&self, count: usize) {
+        self.left_out.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    fn handles(&self, outcome: &Outcome<'_>) -> Handles {
+        let operation = outcome.operation.name();
+        let (group, deployment) = (outcome.group.to_owned(), outcome.deployment.to_owned());
+        let call =
+            Call { operation, group: group.clone(), deployment: deployment.clone(), status: outcome.status };
+        let served = Served { operation, group: group.clone(), deployment: deployment.clone() };
+        let tokens = |direction| {
+            let labels = Tokens { group: group.clone(), deployment: deployment.clone(), direction };
+            self.tokens.get_or_create_owned(&labels)
+        };
+        Handles {
+            requests: self.requests.get_or_create_owned(&call),
+            duration: self.durations.get_or_create_owned(&served),
+            first_byte: self.first_bytes.get_or_create_owned(&served),
+            input: tokens("input"),
+            output: tokens("output"),
+            cost: self.cost.get_or_create_owned(&served),
+            cut_short: self.cut_short.get_or_create_owned(&served),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics::new()
+    }
+}
+
+impl Handles {
+    fn record(&self, outcome: &Outcome<'_>) {
+        self.requests.inc();
+        self.duration.observe(outcome.duration.as_secs_f64());
+        if let Some(first_byte) = outcome.first_byte {
+            self.first_byte.observe(first_byte.as_secs_f64());
+        }
+        if let Some(usage) = outcome.usage {
+            self.input.inc_by(usage.input);
+            self.output.inc_by(usage.output);
+        }
+        if let Some(cost) = outcome.cost {
+            self.cost.inc_by(cost);
+        }
+        if outcome.cut_short {
+            self.cut_short.inc();
+        }
+    }
+}
+
+/// For a router that has no cores; on one, [`Metrics::recorder`] is cheaper.
+impl Recorder for Metrics {
+    fn record(&self, outcome: &Outcome<'_>) {
+        self.handles(outcome).record(outcome);
+    }
+
+    fn cooled(&self, deployment: &str, _until: Duration) {
+        self.cooldowns.get_or_create(&Deployment { deployment: deployment.to_owned() }).inc();
+    }
+}
+
+impl Recorder for CoreRecorder {
+    fn record(&self, outcome: &Outcome<'_>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { key, handles } = &mut *known;
+        key.clear();
+        // Names hold no NUL: they came from YAML. Writing into a String does not fail.
+        let (operation, status) = (outcome.operation.name(), outcome.status);
+        let _ = write!(key, "{operation}\0{status}\0{}\0{}", outcome.group, outcome.deployment);
+        if let Some(handles) = handles.get(key.as_str()) {
+            handles.record(outcome);
+            return;
+        }
+        let found = self.metrics.handles(outcome);
+        found.record(outcome);
+        if handles.len() < REMEMBERED {
+            handles.insert(key.clone(), found);
+        }
+    }
+
+    fn cooled(&self, deployment: &str, until: Duration) {
+        self.metrics.cooled(deployment, until);
+    }
+}
+
+/// A call that is being answered.
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tagrail::{Operation, Usage};
+
+    use super::*;
+
+    fn outcome() -> Outcome<'static> {
+        Outcome {
+            operation: Operation::ChatCompletions,
+            group: "gpt",
+            deployment: "one",
+            status: 200,
+            duration: Duration::from_millis(20),
+            first_byte: None,
+            usage: Some(Usage { input: 3, output: 4, ..Usage::default() }),
+            cost: Some(0.5),
+            attempts: 1,
+            cut_short: false,
+        }
+    }
+
+    #[test]
+    fn an_outcome_is_counted_once_under_its_labels() {
+        let metrics = Arc::new(Metrics::new());
+        let (one_core, another) = (metrics.recorder(), metrics.recorder());
+        one_core.record(&outcome());
+        another.record(&outcome());
+        one_core.record(&Outcome { status: 429, usage: None, cost: None, ..outcome() });
+        let text = metrics.text();
+        let labels = r#"operation="chat_completions",group="gpt",deployment="one""#;
+        for line in [
+            format!("tagrail_requests_total{{{labels},status=\"200\"}} 2"),
+            format!("tagrail_requests_total{{{labels},status=\"429\"}} 1"),
+            format!("tagrail_request_duration_seconds_count{{{labels}}} 3"),
+            format!("tagrail_cost_dollars_total{{{labels}}} 1.0"),
+            r#"tagrail_tokens_total{group="gpt",deployment="one",direction="input"} 6"#.to_owned(),
+            r#"tagrail_tokens_total{group="gpt",deployment="one",direction="output"} 8"#.to_owned(),
+        ] {
+            assert!(text.lines().any(|seen| seen == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_cooldown_is_counted_by_deployment() {
+        let metrics = Arc::new(Metrics::new());
+        metrics.recorder().cooled("one", Duration::from_secs(5));
+        assert!(metrics.text().contains("tagrail_deployment_cooldowns_total{deployment=\"one\"} 1"));
+    }
+
+    #[test]
+    fn what_is_in_flight_is_counted_until_it_is_dropped() {
+        let metrics = Metrics::new();
+        let call = metrics.enter();
+        assert!(metrics.text().contains("tagrail_requests_in_flight 1"));
+        drop(call);
+        assert!(metrics.text().contains("tagrail_requests_in_flight 0"));
+    }
+}

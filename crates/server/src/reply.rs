@@ -1,0 +1,106 @@
+//! The bodies that leave: whole, in pieces, streamed, or made by axum. Each carries what must live
+//! as long as the reply does.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use tagrail::{AnswerBody, ReplyStream};
+
+use crate::metrics::InFlight;
+
+/// Replies up to this size are copied into one buffer, which then leaves together with the head.
+const ONE_BUFFER: usize = 16 * 1024;
+
+/// A reply's body, and the count of what is in flight, which goes down when the body is dropped.
+pub(crate) struct Reply {
+    content: Content,
+    _in_flight: Option<InFlight>,
+}
+
+enum Content {
+    One(Bytes),
+    Pieces { pieces: std::vec::IntoIter<Bytes>, left: u64 },
+    Stream(Box<ReplyStream>),
+    Other(axum::body::Body),
+}
+
+impl Reply {
+    /// One buffer.
+    pub(crate) fn of(bytes: impl Into<Bytes>) -> Reply {
+        Reply { content: Content::One(bytes.into()), _in_flight: None }
+    }
+
+    /// What a route behind axum answers.
+    pub(crate) fn other(body: axum::body::Body) -> Reply {
+        Reply { content: Content::Other(body), _in_flight: None }
+    }
+
+    /// An answer of the router.
+    pub(crate) fn answer(body: AnswerBody, in_flight: InFlight) -> Reply {
+        let content = match body {
+            AnswerBody::Whole(pieces) | AnswerBody::Events(pieces) => whole(pieces),
+            AnswerBody::Stream(stream) => Content::Stream(stream),
+        };
+        Reply { content, _in_flight: Some(in_flight) }
+    }
+}
+
+fn whole(mut pieces: Vec<Bytes>) -> Content {
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    match pieces.len() {
+        0 => Content::One(Bytes::new()),
+        1 => Content::One(pieces.swap_remove(0)),
+        _ if length <= ONE_BUFFER => {
+            let mut all = BytesMut::with_capacity(length);
+            pieces.iter().for_each(|piece| all.extend_from_slice(piece));
+            Content::One(all.freeze())
+        }
+        _ => {
+            pieces.retain(|piece| !piece.is_empty());
+            Content::Pieces { pieces: pieces.into_iter(), left: length as u64 }
+        }
+    }
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match &mut self.content {
+            Content::One(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::One(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Pieces { pieces, left } => Poll::Ready(pieces.next().map(|piece| {
+                *left -= piece.len() as u64;
+                Ok(Frame::data(piece))
+            })),
+            Content::Stream(stream) => Pin::new(stream)
+                .poll_frame(context)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+            Content::Other(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::One(bytes) => bytes.is_empty(),
+            Content::Pieces { left, .. } => *left == 0,
+            Content::Stream(stream) => stream.is_end_stream(),
+            Content::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::One(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Pieces { left, .. } => SizeHint::with_exact(*left),
+            Content::Stream(stream) => stream.size_hint(),
+            Content::Other(body) => body.size_hint(),
+        }
+    }
+}
