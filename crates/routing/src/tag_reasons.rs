@@ -12,7 +12,7 @@ impl TagFilter<'_> {
             Pool::Matched if carried.is_empty() => "its tag_regex fits the User-Agent".into(),
             Pool::Matched => format!("carries {}", list(&carried)),
             Pool::Required => format!("carries all that is required: {}", list(&self.required())),
-            Pool::Regex => "its tag_regex fits the User-Agent".into(),
+            Pool::Regex | Pool::RegexMiss => "its tag_regex fits the User-Agent".into(),
             Pool::Default => "in the default pool, which serves requests without a plain tag".into(),
             Pool::DefaultForUnknown => {
                 format!(
@@ -27,7 +27,6 @@ impl TagFilter<'_> {
             Pool::FailedOpen => {
                 "the tags fit nothing, and allow_fail_open drops those that the caller sent".into()
             }
-            Pool::RegexMiss => String::new(),
         }
     }
 
@@ -43,6 +42,9 @@ impl TagFilter<'_> {
                 format!("lacks {}", list(&self.plain_tags(|text| !self.carries(position, text))))
             }
             Pool::Default => "not in the default pool, which serves requests without a plain tag".into(),
+            Pool::DefaultForUnknown if self.group.defaults().is_empty() => {
+                format!("no deployment of the group carries {}, and there is no default pool", list(&plain))
+            }
             Pool::DefaultForUnknown => {
                 format!(
                     "not in the default pool, which serves as no deployment of the group carries {}",

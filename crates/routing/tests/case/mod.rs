@@ -1,5 +1,7 @@
 //! Reads `decisions/*.case`; the form is described in `decisions.rs`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a case that cannot be read has to fail the test")]
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
