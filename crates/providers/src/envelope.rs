@@ -185,7 +185,7 @@ impl Envelope {
         for member in self.members.iter() {
             match member.role() {
                 Some(Role::Refuse) => found.extend(field::field(member.row).map(|field| field.key)),
-                Some(Role::Steer) if self.value(member) != "null" => {
+                Some(Role::Steer) if !self.is_null(member) => {
                     found.extend(field::field(member.row).map(|field| field.key));
                 }
                 Some(Role::Read(Name::ExtraBody)) => {
@@ -204,13 +204,12 @@ impl Envelope {
     /// Whether a field is there and not null: the required ones of an operation (`messages`,
     /// `input`, `prompt`).
     pub fn has(&self, key: &str) -> bool {
-        self.raw(key).is_some_and(|value| value != "null")
+        self.member(key).is_some_and(|member| !self.is_null(member))
     }
 
     /// The JSON text of a top-level field; of its last occurrence, as parsers have it.
     pub fn raw(&self, key: &str) -> Option<&str> {
-        let found = self.members.iter().filter(|member| self.is(member, key)).last()?;
-        Some(self.value(found))
+        self.member(key).map(|member| self.value(member))
     }
 
     /// A body like this one with top-level fields replaced or added: (key, JSON text).
@@ -241,18 +240,24 @@ impl Envelope {
         self.slice(member.value as usize, member.end as usize)
     }
 
+    fn is_null(&self, member: &Member) -> bool {
+        self.body.get(member.value as usize..member.end as usize) == Some(b"null")
+    }
+
+    fn member(&self, key: &str) -> Option<&Member> {
+        self.members.iter().rev().find(|member| self.is(member, key))
+    }
+
     fn is(&self, member: &Member, key: &str) -> bool {
-        let text = member.key();
-        if text.escaped {
-            value::decoded(self.slice(text.start - 1, text.end + 1)) == key
-        } else {
-            self.body.get(text.start..text.end) == Some(key.as_bytes())
-        }
+        let (start, end) = (member.start as usize, member.key_end as usize);
+        let written = self.body.get(start + 1..end).unwrap_or_default();
+        written == key.as_bytes()
+            || memchr::memchr(b'\\', written).is_some() && value::decoded(self.slice(start, end + 1)) == key
     }
 
     /// Text of the body. Offsets come from the scanner and lie on tokens, hence on characters.
     fn slice(&self, start: usize, end: usize) -> &str {
-        self.body.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.body.get(start..end).and_then(|bytes| simdutf8::basic::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
 

@@ -35,12 +35,20 @@ pub(crate) struct Found {
     pub(crate) end: usize,
 }
 
-/// A position in a document.
+/// A position in a document, and after a fault its reason.
+///
+/// The steps below return next to nothing, so that their results travel in registers; what went
+/// wrong is kept here until somebody asks.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
+    what: &'static str,
 }
+
+/// The document is no JSON: [`Scanner::fault`] says why.
+#[derive(Debug)]
+pub(crate) struct Broken;
 
 /// Walks the members of one object, or the elements of one list.
 #[derive(Debug)]
@@ -63,14 +71,26 @@ impl Fault {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(bytes: &'a [u8], at: usize) -> Self {
-        Scanner { bytes, at }
+        Scanner { bytes, at, what: "" }
     }
 
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
+    /// Why the last step was [`Broken`].
+    pub(crate) fn fault(&self) -> Fault {
+        Fault { what: self.what, at: self.at.min(self.bytes.len()) }
+    }
+
+    #[cold]
+    pub(crate) fn fail<T>(&mut self, what: &'static str) -> Result<T, Broken> {
+        self.what = if self.at >= self.bytes.len() { "unexpected end of data" } else { what };
+        Err(Broken)
+    }
+
     /// Skips white space and shows the byte behind it.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
             let byte = *self.bytes.get(self.at)?;
@@ -81,72 +101,59 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    pub(crate) fn fault(&self, what: &'static str) -> Fault {
-        let what = if self.at >= self.bytes.len() { "unexpected end of data" } else { what };
-        Fault { what, at: self.at.min(self.bytes.len()) }
-    }
-
-    /// Reads the string whose opening quote is the next byte.
-    pub(crate) fn string(&mut self) -> Result<Text, Fault> {
-        let start = self.at + 1;
+    /// Reads the string whose opening quote is the next byte; tells whether it holds escapes.
+    fn string(&mut self) -> Result<bool, Broken> {
         let mut escaped = false;
-        self.at = start;
+        self.at += 1;
         loop {
             self.at = plain_run(self.bytes, self.at);
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(Text { start, end: self.at - 1, escaped });
+                    return Ok(escaped);
                 }
                 Some(b'\\') => {
                     escaped = true;
                     self.escape()?;
                 }
-                _ => return Err(self.fault("control character in string")),
+                _ => return self.fail("control character in string"),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), Fault> {
+    #[inline]
+    fn escape(&mut self) -> Result<(), Broken> {
         match self.bytes.get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
                 self.at += 2;
                 Ok(())
             }
-            Some(b'u') => match self.unit(self.at)? {
-                0xD800..=0xDBFF => match self.unit(self.at + 6) {
-                    Ok(0xDC00..=0xDFFF) => {
-                        self.at += 12;
-                        Ok(())
-                    }
-                    _ => Err(self.fault("no low surrogate in string")),
-                },
-                0xDC00..=0xDFFF => Err(self.fault("no high surrogate in string")),
-                _ => {
-                    self.at += 6;
-                    Ok(())
-                }
-            },
+            Some(b'u') => self.unicode_escape(),
             _ => {
                 self.at += 1;
-                Err(self.fault("invalid escape in string"))
+                self.fail("invalid escape in string")
             }
         }
     }
 
-    /// The UTF-16 unit that `\uXXXX` at `at` spells.
-    fn unit(&self, at: usize) -> Result<u32, Fault> {
-        let fault = self.fault("invalid escape in string");
-        let digits = match self.bytes.get(at..at + 6) {
-            Some([b'\\', b'u', digits @ ..]) => digits,
-            _ => return Err(fault),
+    fn unicode_escape(&mut self) -> Result<(), Broken> {
+        let length = match (self.unit(self.at), self.unit(self.at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => return self.fail("half a surrogate pair in string"),
+            (Some(_), _) => 6,
+            (None, _) => return self.fail("invalid escape in string"),
         };
-        digits.iter().try_fold(0, |unit, digit| {
-            char::from(*digit).to_digit(16).map(|digit| unit * 16 + digit).ok_or(fault)
-        })
+        self.at += length;
+        Ok(())
     }
 
-    fn number(&mut self) -> Result<(), Fault> {
+    /// The UTF-16 unit that `\uXXXX` at `at` spells.
+    fn unit(&self, at: usize) -> Option<u32> {
+        let Some([b'\\', b'u', digits @ ..]) = self.bytes.get(at..at + 6) else { return None };
+        digits.iter().try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))
+    }
+
+    fn number(&mut self) -> Result<(), Broken> {
         if self.bytes.get(self.at) == Some(&b'-') {
             self.at += 1;
         }
@@ -168,38 +175,41 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), Fault> {
+    fn digits(&mut self) -> Result<(), Broken> {
         let from = self.at;
         while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
             self.at += 1;
         }
-        if self.at == from { Err(self.fault("invalid number")) } else { Ok(()) }
+        if self.at == from { self.fail("invalid number") } else { Ok(()) }
     }
 
-    fn literal(&mut self, word: &[u8]) -> Result<(), Fault> {
-        if self.bytes.get(self.at..self.at + word.len()) == Some(word) {
+    fn literal(&mut self, word: &[u8]) -> Result<(), Broken> {
+        if self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
             self.at += word.len();
             Ok(())
         } else {
-            Err(Fault { what: "invalid literal", at: self.at })
+            self.fail("invalid literal")
         }
     }
 
     /// Reads a key and its colon; the position is then before the value.
-    fn key(&mut self) -> Result<Text, Fault> {
+    #[inline]
+    fn key(&mut self) -> Result<Text, Broken> {
         if self.peek() != Some(b'"') {
-            return Err(self.fault("expected a key in double quotes"));
+            return self.fail("expected a key in double quotes");
         }
-        let key = self.string()?;
+        let start = self.at + 1;
+        let escaped = self.string()?;
+        let end = self.at - 1;
         if self.peek() != Some(b':') {
-            return Err(self.fault("expected a colon behind the key"));
+            return self.fail("expected a colon behind the key");
         }
         self.at += 1;
-        Ok(key)
+        Ok(Text { start, end, escaped })
     }
 
     /// Reads one value, whatever it is; `depth` containers are open around it.
-    pub(crate) fn value(&mut self, depth: u32) -> Result<(), Fault> {
+    pub(crate) fn value(&mut self, depth: u32) -> Result<(), Broken> {
         // One bit for each open container, 1 for an object: a stack that cannot overflow, as the
         // depth is bounded by its width.
         let mut stack: u128 = 0;
@@ -211,7 +221,7 @@ impl<'a> Scanner<'a> {
                 }
                 Some(bracket @ (b'{' | b'[')) => {
                     if open >= MAX_DEPTH {
-                        return Err(self.fault("nested too deeply"));
+                        return self.fail("nested too deeply");
                     }
                     self.at += 1;
                     let object = bracket == b'{';
@@ -230,38 +240,44 @@ impl<'a> Scanner<'a> {
                 Some(b't') => self.literal(b"true")?,
                 Some(b'f') => self.literal(b"false")?,
                 Some(b'n') => self.literal(b"null")?,
-                Some(b'N' | b'I') => return Err(self.fault("invalid literal")),
-                _ => return Err(self.fault("expected a value")),
+                _ => return self.fail("expected a value"),
             }
-            while open > depth {
-                let object = stack & 1 == 1;
-                match self.peek() {
-                    Some(b',') => {
-                        self.at += 1;
-                        if object {
-                            self.key()?;
-                        }
-                        break;
-                    }
-                    Some(b'}') if object => {}
-                    Some(b']') if !object => {}
-                    _ => return Err(self.fault("expected a comma or a closing bracket")),
-                }
-                self.at += 1;
-                open -= 1;
-                stack >>= 1;
-            }
+            open = self.close(depth, open, &mut stack)?;
             if open == depth {
                 return Ok(());
             }
         }
     }
 
+    /// Behind a value: closes what ends here and steps over a comma; returns what is still open.
+    #[inline]
+    fn close(&mut self, depth: u32, mut open: u32, stack: &mut u128) -> Result<u32, Broken> {
+        while open > depth {
+            let object = *stack & 1 == 1;
+            match self.peek() {
+                Some(b',') => {
+                    self.at += 1;
+                    if object {
+                        self.key()?;
+                    }
+                    break;
+                }
+                Some(b'}') if object => {}
+                Some(b']') if !object => {}
+                _ => return self.fail("expected a comma or a closing bracket"),
+            }
+            self.at += 1;
+            open -= 1;
+            *stack >>= 1;
+        }
+        Ok(open)
+    }
+
     /// Whether nothing but white space is left.
-    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+    pub(crate) fn end(&mut self) -> Result<(), Broken> {
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.fault("unexpected content after document")),
+            Some(_) => self.fail("unexpected content after document"),
         }
     }
 }
@@ -273,7 +289,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether another one follows, the position then being before it.
-    fn more(&mut self, close: u8) -> Result<bool, Fault> {
+    #[inline]
+    fn more(&mut self, close: u8) -> Result<bool, Broken> {
         match self.scanner.peek() {
             _ if self.done => return Ok(false),
             Some(byte) if byte == close => {
@@ -283,13 +300,14 @@ impl<'a> Walk<'a> {
             }
             _ if self.fresh => self.fresh = false,
             Some(b',') => self.scanner.at += 1,
-            _ => return Err(self.scanner.fault("expected a comma or a closing bracket")),
+            _ => return self.scanner.fail("expected a comma or a closing bracket"),
         }
         Ok(true)
     }
 
     /// The next member of the object.
-    pub(crate) fn member(&mut self) -> Result<Option<Found>, Fault> {
+    #[inline]
+    pub(crate) fn member(&mut self) -> Result<Option<Found>, Broken> {
         if !self.more(b'}')? {
             return Ok(None);
         }
@@ -301,7 +319,8 @@ impl<'a> Walk<'a> {
     }
 
     /// The next element of the list: its first byte and the one behind its last.
-    pub(crate) fn element(&mut self) -> Result<Option<(usize, usize)>, Fault> {
+    #[inline]
+    pub(crate) fn element(&mut self) -> Result<Option<(usize, usize)>, Broken> {
         if !self.more(b']')? {
             return Ok(None);
         }
@@ -312,7 +331,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The scanner, behind what was walked so far.
-    pub(crate) fn into_scanner(self) -> Scanner<'a> {
-        self.scanner
+    pub(crate) fn scanner(&mut self) -> &mut Scanner<'a> {
+        &mut self.scanner
     }
 }

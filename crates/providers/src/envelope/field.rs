@@ -57,21 +57,21 @@ impl Field {
 
 /// The row of a key.
 #[inline]
-pub(super) fn find(key: &[u8]) -> Option<u16> {
+pub(super) fn find(key: &[u8]) -> Option<u32> {
     let mut slot = hash(key)?;
     loop {
         let row = INDEX[slot];
         let field = FIELDS.get(usize::from(row))?;
         if field.key.as_bytes() == key {
-            return Some(row);
+            return Some(u32::from(row));
         }
         slot = (slot + 1) % SLOTS;
     }
 }
 
 /// The row's field.
-pub(super) fn field(row: u16) -> Option<&'static Field> {
-    FIELDS.get(usize::from(row))
+pub(super) fn field(row: u32) -> Option<&'static Field> {
+    FIELDS.get(row as usize)
 }
 
 const SLOTS: usize = 1024;
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn every_row_is_found_and_no_name_twice() {
         for (row, entry) in FIELDS.iter().enumerate() {
-            assert_eq!(find(entry.key.as_bytes()).map(usize::from), Some(row), "{}", entry.key);
+            assert_eq!(find(entry.key.as_bytes()).map(|row| row as usize), Some(row), "{}", entry.key);
         }
     }
 

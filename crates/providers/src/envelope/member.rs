@@ -1,7 +1,6 @@
 //! Where each top-level field of a body is.
 
 use super::field::{Name, READ, Role, field};
-use crate::scan::Text;
 
 /// One field: offsets into the body. `start` is its key's opening quote, `key_end` its closing one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,12 +10,10 @@ pub(super) struct Member {
     pub(super) value: u32,
     pub(super) end: u32,
     /// The row of [`super::field`]'s table, [`NO_ROW`] for a field that is the provider's.
-    pub(super) row: u16,
-    /// Whether the key holds a backslash.
-    pub(super) escaped: bool,
+    pub(super) row: u32,
 }
 
-pub(super) const NO_ROW: u16 = u16::MAX;
+pub(super) const NO_ROW: u32 = u32::MAX;
 
 /// As many fields as requests usually have; more of them cost an allocation.
 const INLINE: usize = 16;
@@ -31,10 +28,6 @@ pub(super) struct Members {
 }
 
 impl Member {
-    pub(super) fn key(&self) -> Text {
-        Text { start: self.start as usize + 1, end: self.key_end as usize, escaped: self.escaped }
-    }
-
     pub(super) fn role(&self) -> Option<Role> {
         field(self.row).map(|field| field.role)
     }
@@ -60,8 +53,8 @@ impl Members {
         self.count
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Member> {
-        self.inline.iter().take(self.count).chain(&self.more)
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Member> {
+        self.inline[..self.count.min(INLINE)].iter().chain(&self.more)
     }
 
     pub(super) fn named(&self, name: Name) -> Option<&Member> {

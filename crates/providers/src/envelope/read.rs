@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::field::{self, Name, Role};
 use super::member::{Member, Members, NO_ROW};
 use super::{Envelope, EnvelopeError, value};
-use crate::scan::{Fault, Found, Scanner, Walk};
+use crate::scan::{Broken, Fault, Found, Scanner, Text, Walk};
 
 /// More fields than any API has; what they cost is bounded by it.
 const MAX_MEMBERS: usize = 4096;
@@ -14,78 +14,83 @@ pub(super) fn read(body: Bytes) -> Result<Envelope, EnvelopeError> {
     if u32::try_from(body.len()).is_err() {
         return Err(payload("longer than 4 GiB"));
     }
-    if let Err(error) = simdutf8::basic::from_utf8(&body) {
-        return Err(not_utf8(&body, error));
+    if simdutf8::basic::from_utf8(&body).is_err() {
+        return Err(not_utf8(&body));
     }
     let mut scanner = Scanner::new(&body, 0);
-    match scanner.peek() {
-        Some(b'{') => {}
-        None => return Err(invalid(&body, scanner.fault("unexpected end of data"))),
-        Some(_) => return Err(no_object(&body)),
+    if scanner.peek() != Some(b'{') {
+        return Err(no_object(&body));
     }
     let inside = scanner.at() + 1;
     let mut members = Members::new();
     let mut walk = Walk::new(&body, inside - 1, 1);
-    while let Some(found) = walk.member().map_err(|fault| invalid(&body, fault))? {
-        if members.count() == MAX_MEMBERS {
-            return Err(payload("more than 4096 fields"));
+    loop {
+        match walk.member() {
+            Ok(Some(found)) => members.push(member(&body, &found, &members)?),
+            Ok(None) if walk.scanner().end().is_ok() => break,
+            _ => return Err(invalid(&body, walk.scanner().fault())),
         }
-        let member = member(&body, &found)?;
-        once(&members, &member)?;
-        members.push(member);
     }
-    walk.into_scanner().end().map_err(|fault| invalid(&body, fault))?;
     let envelope = Envelope { body, members, inside: inside as u32 };
     envelope.check()?;
     Ok(envelope)
 }
 
-/// Offsets fit: the body is shorter than 4 GiB.
-fn member(body: &[u8], found: &Found) -> Result<Member, EnvelopeError> {
-    let row = row(body, found, "")?;
+/// Where a field is, as far as it may be there. Offsets fit: the body is shorter than 4 GiB.
+#[inline]
+fn member(body: &[u8], found: &Found, before: &Members) -> Result<Member, EnvelopeError> {
+    let row = match body.get(found.key.start..found.key.end).and_then(field::find) {
+        Some(row) => {
+            once(row, before)?;
+            row
+        }
+        None => {
+            spelt_plainly(body, found.key, "")?;
+            NO_ROW
+        }
+    };
+    if before.count() == MAX_MEMBERS {
+        return Err(payload("more than 4096 fields"));
+    }
     Ok(Member {
         start: (found.key.start - 1) as u32,
         key_end: found.key.end as u32,
         value: found.value as u32,
         end: found.end as u32,
-        row: row.unwrap_or(NO_ROW),
-        escaped: found.key.escaped,
-    })
-}
-
-/// The table's row for a key, which has to be spelt plainly: another parser must not find a field
-/// of the gateway's where the gateway saw none. `model` in other letter case is refused too, since
-/// parsers exist that ignore case.
-fn row(body: &[u8], found: &Found, within: &str) -> Result<Option<u16>, EnvelopeError> {
-    let key = body.get(found.key.start..found.key.end).unwrap_or_default();
-    let row = field::find(key);
-    if row.is_some() || (!found.key.escaped && key.len() != 5) {
-        return Ok(row);
-    }
-    let quoted = body.get(found.key.start - 1..found.key.end + 1).unwrap_or_default();
-    let text = value::decoded(std::str::from_utf8(quoted).unwrap_or_default());
-    let name = match field::find(text.as_bytes()).and_then(field::field) {
-        Some(field) => field.key,
-        None if text.eq_ignore_ascii_case("model") => "model",
-        None => return Ok(None),
-    };
-    Err(EnvelopeError {
-        message: format!("Invalid request: the key `{within}{name}` must be spelt plainly"),
-        param: format!("{within}{name}"),
-        status: 400,
+        row,
     })
 }
 
 /// A field that is read or refused stands there once; what is only cut may be repeated.
-fn once(members: &Members, member: &Member) -> Result<(), EnvelopeError> {
-    let twice = match member.role() {
-        None | Some(Role::Cut) => false,
-        Some(Role::Read(name)) => members.named(name).is_some(),
-        Some(_) => members.iter().any(|other| other.row == member.row),
-    };
-    match field::field(member.row) {
-        Some(field) if twice => Err(repeated(field.key)),
+fn once(row: u32, before: &Members) -> Result<(), EnvelopeError> {
+    match field::field(row) {
+        Some(field) if field.role != Role::Cut && before.iter().any(|other| other.row == row) => {
+            Err(repeated(field.key))
+        }
         _ => Ok(()),
+    }
+}
+
+/// Refuses a key that is not in the table as it is written, but could be as another parser reads it:
+/// that parser must not find a field where the gateway saw none. Besides escapes this means `model`
+/// in other letter case, since there are parsers that ignore case.
+#[inline]
+fn spelt_plainly(body: &[u8], key: Text, within: &str) -> Result<(), EnvelopeError> {
+    let written = body.get(key.start..key.end).unwrap_or_default();
+    if key.escaped || written.eq_ignore_ascii_case(b"model") {
+        return decodes_to_no_field(body, key, within);
+    }
+    Ok(())
+}
+
+#[cold]
+fn decodes_to_no_field(body: &[u8], key: Text, within: &str) -> Result<(), EnvelopeError> {
+    let quoted = body.get(key.start - 1..key.end + 1).unwrap_or_default();
+    let text = value::decoded(std::str::from_utf8(quoted).unwrap_or_default());
+    match field::find(text.as_bytes()).and_then(field::field) {
+        Some(field) => Err(disguised(&format!("{within}{}", field.key))),
+        None if text.eq_ignore_ascii_case("model") => Err(disguised(&format!("{within}model"))),
+        None => Ok(()),
     }
 }
 
@@ -111,7 +116,7 @@ fn check(name: Name, text: &str) -> Result<(), EnvelopeError> {
         Name::Model if first != Some(&b'"') => wrong("model", "a string"),
         Name::Stream if !matches!(first, Some(b't' | b'f')) => wrong("stream", "a boolean"),
         Name::StreamOptions if first != Some(&b'{') => wrong("stream_options", "an object"),
-        Name::StreamOptions => plain(text, &["include_usage"], "stream_options."),
+        Name::StreamOptions => single(text, "include_usage", "stream_options.").map(|_| ()),
         Name::Tags => tags(text, "tags"),
         Name::Metadata => match value::object(text) {
             Some(object) => metadata(&object, "metadata."),
@@ -152,8 +157,7 @@ fn tags(text: &str, param: &str) -> Result<(), EnvelopeError> {
 }
 
 fn metadata(object: &str, within: &str) -> Result<(), EnvelopeError> {
-    plain(object, &["tags"], within)?;
-    match value::field_of(object, "tags") {
+    match single(object, "tags", within)? {
         Some(text) if text != "null" => tags(text, &format!("{within}tags")),
         _ => Ok(()),
     }
@@ -174,45 +178,46 @@ fn fallbacks(text: &str) -> Result<(), EnvelopeError> {
     }
 }
 
-/// The keys that are read inside an object stand there once, without escapes.
-fn plain(object: &str, keys: &[&str], within: &str) -> Result<(), EnvelopeError> {
-    for key in keys {
-        let mut seen = false;
-        let mut walk = Walk::new(object.as_bytes(), 0, 0);
-        while let Some(found) = walk.member().unwrap_or_default() {
-            let quoted = object.get(found.key.start - 1..found.key.end + 1).unwrap_or_default();
-            if value::decoded(quoted) != **key {
-                continue;
-            }
-            let name = format!("{within}{key}");
-            if found.key.escaped {
-                return Err(EnvelopeError {
-                    message: format!("Invalid request: the key `{name}` must be spelt plainly"),
-                    param: name,
-                    status: 400,
-                });
-            }
-            if seen {
-                return Err(repeated(&name));
-            }
-            seen = true;
+/// The value of a key that is read inside an object, where it stands at most once and plainly.
+fn single<'a>(object: &'a str, wanted: &str, within: &str) -> Result<Option<&'a str>, EnvelopeError> {
+    let mut value = None;
+    let mut walk = Walk::new(object.as_bytes(), 0, 0);
+    while let Ok(Some(found)) = walk.member() {
+        if value::key(object, found.key).is_none_or(|key| key != wanted) {
+            continue;
         }
+        if found.key.escaped {
+            return Err(disguised(&format!("{within}{wanted}")));
+        }
+        if value.is_some() {
+            return Err(repeated(&format!("{within}{wanted}")));
+        }
+        value = object.get(found.value..found.end);
     }
-    Ok(())
+    Ok(value)
 }
 
 fn extra_body(object: &str) -> Result<(), EnvelopeError> {
     let mut seen = Vec::new();
     let mut walk = Walk::new(object.as_bytes(), 0, 0);
-    while let Some(found) = walk.member().unwrap_or_default() {
-        if let Some(row) = row(object.as_bytes(), &found, "extra_body.")? {
-            match field::field(row) {
+    while let Ok(Some(found)) = walk.member() {
+        match object.as_bytes().get(found.key.start..found.key.end).and_then(field::find) {
+            None => spelt_plainly(object.as_bytes(), found.key, "extra_body.")?,
+            Some(row) => match field::field(row) {
                 Some(field) if seen.contains(&row) => return Err(repeated(field.nested)),
                 _ => seen.push(row),
-            }
+            },
         }
     }
     Ok(())
+}
+
+fn disguised(key: &str) -> EnvelopeError {
+    EnvelopeError {
+        message: format!("Invalid request: the key `{key}` must be spelt plainly"),
+        param: key.to_owned(),
+        status: 400,
+    }
 }
 
 fn repeated(key: &str) -> EnvelopeError {
@@ -236,16 +241,17 @@ fn payload(what: &str) -> EnvelopeError {
 }
 
 #[cold]
-fn not_utf8(body: &[u8], _: simdutf8::basic::Utf8Error) -> EnvelopeError {
+fn not_utf8(body: &[u8]) -> EnvelopeError {
     let at = std::str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
     invalid(body, Fault { what: "invalid UTF-8", at })
 }
 
 /// Valid JSON of another kind gets a message of its own (row D10); the rest is no JSON.
+#[cold]
 fn no_object(body: &[u8]) -> EnvelopeError {
     let mut scanner = Scanner::new(body, 0);
     match scanner.value(0).and_then(|()| scanner.end()) {
-        Err(fault) => invalid(body, fault),
+        Err(Broken) => invalid(body, scanner.fault()),
         Ok(()) => {
             let text = std::str::from_utf8(body).unwrap_or_default().trim_start();
             payload(&format!("the document must be an object, not {}", value::kind(text)))

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::field::{Name, Role};
 use super::member::Member;
 use super::{Envelope, MetadataRule, Rewrite, value};
+use crate::scan::plain_run;
 
 /// Bodies up to this many bytes come out in one piece: copying them is cheaper than a longer write.
 const WHOLE: usize = 4096;
@@ -16,10 +17,11 @@ const WHOLE: usize = 4096;
 const SMALL: usize = 512;
 
 /// What becomes of one field.
-enum Change<'a> {
+enum Change {
     Keep,
     Cut,
-    Replace(Cow<'a, str>),
+    Rename,
+    Replace(String),
 }
 
 pub(super) fn rewritten(envelope: &Envelope, rewrite: &Rewrite<'_>) -> Vec<Bytes> {
@@ -30,16 +32,21 @@ pub(super) fn rewritten(envelope: &Envelope, rewrite: &Rewrite<'_>) -> Vec<Bytes
         .filter(|(key, _)| !is_decided_here(key))
         .collect();
     let default = |key: &str| rewrite.defaults.iter().find(|(name, _)| name == key).map(|(_, text)| &**text);
-    let sent = |key: &str| envelope.raw(key).is_some() || merged.iter().any(|(name, _)| name == key);
+    let sent = |key: &str| envelope.member(key).is_some() || merged.iter().any(|(name, _)| name == key);
     let mut splice = Splice::new(envelope);
     if envelope.members.named(Name::Model).is_none() {
-        splice.add("model", &quoted(rewrite.model));
+        splice.name("model");
+        splice.string(rewrite.model);
     }
     for member in envelope.members.iter() {
         match change(envelope, rewrite, member) {
             Change::Keep if merged.iter().any(|(key, _)| envelope.is(member, key)) => splice.cut(member),
             Change::Keep => splice.keep(member),
             Change::Cut => splice.cut(member),
+            Change::Rename => {
+                splice.begin(member);
+                splice.string(rewrite.model);
+            }
             Change::Replace(text) => splice.replace(member, &text),
         }
     }
@@ -84,32 +91,33 @@ fn is_decided_here(key: &str) -> bool {
     matches!(key, "model" | "stream" | "stream_options" | "extra_body")
 }
 
-fn change<'a>(envelope: &'a Envelope, rewrite: &Rewrite<'_>, member: &Member) -> Change<'a> {
-    let text = envelope.value(member);
+fn change(envelope: &Envelope, rewrite: &Rewrite<'_>, member: &Member) -> Change {
     match member.role() {
         None | Some(Role::Read(Name::Stream)) => Change::Keep,
-        Some(Role::Read(Name::Model)) => Change::Replace(Cow::Owned(quoted(rewrite.model))),
+        Some(Role::Read(Name::Model)) => Change::Rename,
         Some(Role::Read(Name::StreamOptions)) if rewrite.ask_usage => {
-            Change::Replace(Cow::Owned(asking_usage(text)))
+            Change::Replace(asking_usage(envelope.value(member)))
         }
         Some(Role::Read(Name::StreamOptions)) => Change::Keep,
-        Some(Role::Read(Name::Metadata)) => metadata(rewrite.metadata, text),
+        Some(Role::Read(Name::Metadata)) => metadata(rewrite.metadata, envelope.value(member)),
         Some(Role::User) if !rewrite.drop_user => Change::Keep,
         Some(_) => Change::Cut,
     }
 }
 
-fn metadata(rule: MetadataRule, text: &str) -> Change<'_> {
-    let Some(object) = value::object(text) else { return Change::Cut };
+fn metadata(rule: MetadataRule, text: &str) -> Change {
     match rule {
         MetadataRule::Drop => Change::Cut,
-        MetadataRule::UserIdOnly => match value::field_of(&object, "user_id") {
-            Some(user) => Change::Replace(Cow::Owned(format!("{{\"user_id\":{user}}}"))),
+        MetadataRule::UserIdOnly => {
+            match value::object(text).as_deref().and_then(|object| value::field_of(object, "user_id")) {
+                Some(user) => Change::Replace(format!("{{\"user_id\":{user}}}")),
+                None => Change::Cut,
+            }
+        }
+        MetadataRule::WithoutTags => match value::object(text) {
             None => Change::Cut,
-        },
-        MetadataRule::WithoutTags => match &object {
-            Cow::Borrowed(text) if value::field_of(text, "tags").is_none() => Change::Keep,
-            _ => Change::Replace(Cow::Owned(without(&object, "tags", String::from("{")))),
+            Some(Cow::Borrowed(text)) if value::field_of(text, "tags").is_none() => Change::Keep,
+            Some(object) => Change::Replace(without(&object, "tags", String::from("{"))),
         },
     }
 }
@@ -170,20 +178,44 @@ impl<'a> Splice<'a> {
     }
 
     fn replace(&mut self, member: &Member, text: &str) {
-        self.source(member, member.value as usize);
+        self.begin(member);
         self.write(text.as_bytes());
-        self.before = member.end as usize;
     }
 
     fn cut(&mut self, member: &Member) {
         self.before = member.end as usize;
     }
 
+    /// A field up to its value, which the caller writes.
+    fn begin(&mut self, member: &Member) {
+        self.source(member, member.value as usize);
+        self.before = member.end as usize;
+    }
+
     /// A field behind those so far.
     fn add(&mut self, key: &str, text: &str) {
-        let comma = if self.empty { "" } else { "," };
+        self.name(key);
+        self.write(text.as_bytes());
+    }
+
+    /// The key of a field behind those so far; the caller writes its value.
+    fn name(&mut self, key: &str) {
+        if !self.empty {
+            self.write(b",");
+        }
         self.empty = false;
-        self.write(format!("{comma}{}:{text}", quoted(key)).as_bytes());
+        self.string(key);
+        self.write(b":");
+    }
+
+    fn string(&mut self, text: &str) {
+        if plain_run(text.as_bytes(), 0) == text.len() {
+            self.write(b"\"");
+            self.write(text.as_bytes());
+            self.write(b"\"");
+        } else {
+            self.write(quoted(text).as_bytes());
+        }
     }
 
     /// Source text from behind the previous field up to `end`: with its comma, if one is wanted.

@@ -2,16 +2,24 @@
 
 use std::borrow::Cow;
 
-use crate::scan::Walk;
+use crate::scan::{Scanner, Text, Walk};
 
 /// The members of an object: (decoded key, JSON text of the value). Nothing for other values.
 pub(super) fn members(object: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
     let mut walk = object.starts_with('{').then(|| Walk::new(object.as_bytes(), 0, 0));
     std::iter::from_fn(move || {
         let found = walk.as_mut()?.member().ok()??;
-        let key = decoded(object.get(found.key.start - 1..found.key.end + 1)?);
-        Some((key, object.get(found.value..found.end)?))
+        Some((key(object, found.key)?, object.get(found.value..found.end)?))
     })
+}
+
+/// The text of a key.
+pub(super) fn key(object: &str, key: Text) -> Option<Cow<'_, str>> {
+    if key.escaped {
+        object.get(key.start - 1..key.end + 1).map(decoded)
+    } else {
+        object.get(key.start..key.end).map(Cow::Borrowed)
+    }
 }
 
 /// The elements of a list, each as its JSON text. Nothing for other values.
@@ -68,7 +76,7 @@ pub(super) fn object(value: &str) -> Option<Cow<'_, str>> {
             if !inner.starts_with('{') {
                 return None;
             }
-            let mut scanner = crate::scan::Scanner::new(inner.as_bytes(), 0);
+            let mut scanner = Scanner::new(inner.as_bytes(), 0);
             scanner.value(0).and_then(|()| scanner.end()).ok()?;
             Some(Cow::Owned(inner.to_owned()))
         }
