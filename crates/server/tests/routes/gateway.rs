@@ -1,0 +1,102 @@
+//! A started server for one test.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tagrail::Router;
+use tagrail_server::{Metrics, Parts, Running, Shutdown, serve};
+use tagrail_testkit::{Client, FakeUpstream, PATIENCE, Response, config_text, deployment};
+
+/// The header that [`config_text`]'s master key goes into.
+pub(crate) const KEY: (&str, &str) = ("authorization", "Bearer sk-1234");
+
+/// A server on a loopback port, stopped when it is dropped.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    shutdown: Shutdown,
+    running: Option<Running>,
+}
+
+impl Gateway {
+    /// Starts one thread on a configuration.
+    pub(crate) fn start(text: &str) -> Gateway {
+        Gateway::start_with(text, PATIENCE)
+    }
+
+    /// The same, with a limit of its own for calls in flight at the end.
+    pub(crate) fn start_with(text: &str, drain: Duration) -> Gateway {
+        let running = Gateway::on(text, SocketAddr::from(([127, 0, 0, 1], 0)), drain).unwrap();
+        Gateway { address: running.address(), shutdown: running.shutdown(), running: Some(running) }
+    }
+
+    /// Starts it at an address of its own.
+    pub(crate) fn on(text: &str, address: SocketAddr, drain: Duration) -> io::Result<Running> {
+        let loaded = tagrail::config::load_text(text, Path::new("config.yaml"), &|_| None);
+        let resolved = loaded.resolved.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        let metrics = Arc::new(Metrics::new());
+        let router = Router::new(resolved, metrics.clone());
+        serve(Parts { router, metrics, address, threads: NonZeroUsize::new(1), drain })
+    }
+
+    /// One group `m` with deployments `free`, `paid` and `default`, each tagged like its id.
+    pub(crate) fn tagged(upstream: &FakeUpstream, more: &Value) -> Gateway {
+        let deployments =
+            ["free", "paid", "default"].map(|tag| deployment("m", tag, &[tag], &upstream.base()));
+        Gateway::start(&config_text(&deployments, more))
+    }
+
+    /// A request without a body, on a connection of its own.
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request = format!("{method} {path} HTTP/1.1\r\n");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request.push_str(&format!("host: {}\r\n", self.address));
+        }
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let mut client = Client::connect(self.address).await;
+        client.send(format!("{request}\r\n")).await;
+        if method == "HEAD" { client.head().await } else { client.response().await }
+    }
+
+    /// A GET with the master key.
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.send("GET", path, &[KEY]).await
+    }
+
+    /// A POST with the master key.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        tagrail_testkit::post(self.address, path, &[KEY], body).await
+    }
+
+    /// Begins to drain.
+    pub(crate) fn stop(&self) {
+        self.shutdown.begin();
+    }
+
+    /// Waits for the end of the drain.
+    pub(crate) fn join(&mut self) {
+        self.running.take().unwrap().join().unwrap();
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+    }
+}
+
+/// A body that every chat deployment takes.
+pub(crate) fn chat(model: &str) -> Value {
+    serde_json::json!({"model": model, "messages": [{"role": "user", "content": "hi"}]})
+}
+
+/// The message of an error body.
+pub(crate) fn message(response: &Response) -> String {
+    response.json()["error"]["message"].as_str().unwrap_or_else(|| panic!("{}", response.text())).to_owned()
+}

@@ -1,0 +1,21 @@
+//! The routes over real sockets: a started server, a fake upstream behind it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "whatever goes wrong here is a failed test, and a test fails by panicking"
+)]
+
+mod caller;
+mod errors;
+mod explain;
+mod gateway;
+mod health;
+mod index;
+mod limits;
+mod metrics;
+mod model;
+mod model_info;
+mod models;
+mod shutdown;
