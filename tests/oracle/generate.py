@@ -186,14 +186,7 @@ class Player:
 
     def draw(self, path, headers, body):
         """One outcome: `Served`, `Refused`, or text about what is wrong with the reply."""
-        raw = json.dumps(body, ensure_ascii=False).encode()
-        self.connection.putrequest("POST", path, skip_accept_encoding=True)
-        for name, value in [("authorization", "Bearer sk-1234"), ("content-type", "application/json"),
-                            ("content-length", str(len(raw))), *headers]:
-            self.connection.putheader(name, value.encode())
-        self.connection.endheaders(raw)
-        response = self.connection.getresponse()
-        reply = json.loads(response.read())
+        response, reply = self.send(path, headers, body)
         if response.status != 200:
             code = reply["error"]["code"]
             return Refused(response.status) if code == str(response.status) else f"code {code} with {response.status}"
@@ -208,6 +201,27 @@ class Player:
         if reply["model"] != body["model"]:
             return f"the reply names {reply['model']!r}"
         return Served(served, told["model"])
+
+    def explained(self, headers, body, wanted):
+        """What is wrong with the answer of /route/explain to the same question, or None."""
+        response, reply = self.send("/route/explain", headers, body)
+        if response.status == 400:  # what no gateway could read is refused here too
+            return None if wanted == {Refused(400)} else f"/route/explain answers 400: {reply}"
+        said = reply["decision"]
+        if all(isinstance(o, Served) for o in wanted) and said.get("first") not in {o.id for o in wanted}:
+            return f"/route/explain says {said}"
+        return f"/route/explain says {said}" if wanted == {Refused(401)} and said.get("status") != 401 else None
+
+    def send(self, path, headers, body):
+        """(response, its JSON body)"""
+        raw = json.dumps(body, ensure_ascii=False).encode()
+        self.connection.putrequest("POST", path, skip_accept_encoding=True)
+        for name, value in [("authorization", "Bearer sk-1234"), ("content-type", "application/json"),
+                            ("content-length", str(len(raw))), *headers]:
+            self.connection.putheader(name, value.encode())
+        self.connection.endheaders(raw)
+        response = self.connection.getresponse()
+        return response, json.loads(response.read())
 
 
 def play_config(seed, args, upstream):
@@ -233,7 +247,10 @@ def play_config(seed, args, upstream):
                     while seen <= wanted and (count < 3 or seen != wanted) and count < DRAWS * len(wanted):
                         seen.add(player.draw(path, headers, body))
                         count += 1
-                    draws += count
+                    draws += count + 1
+                    explained = player.explained(headers, body, wanted)
+                    if explained:
+                        seen.add(explained)
                     if seen != wanted:
                         lines.append(f"MISMATCH --seed {seed} --configs 1, request {number} ({grammar.mode}): {path} "
                                      f"{headers} {json.dumps(body, ensure_ascii=False)}\n"

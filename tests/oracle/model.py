@@ -14,9 +14,11 @@ import json
 import re
 from dataclasses import dataclass, field
 
-BOTH = frozenset({"D10", "D14", "D27", "D28", "D33"})
+BOTH = frozenset({"D10", "D14", "D27", "D28", "D31", "D33"})
 TAGRAIL = BOTH | frozenset({"D2", "D5", "D6", "D7", "D21", "D22", "D23", "D24"})
 
+# Fields that a gateway reads, and that may not hide in `extra_body`.
+READ = {"model", "stream", "tags", "metadata", "litellm_metadata"}
 PROVIDERS = ("openai", "anthropic", "groq", "azure", "bedrock", "vertex_ai", "gemini")
 # What the price table says of bare names, as far as the recordings and the generator ask.
 GUESSES = {
@@ -152,6 +154,9 @@ class Model:
         name = inside.group(1) if inside else body.get("model")
         if not isinstance(name, str):
             raise Malformed
+        extra = body.get("extra_body")
+        if "D31" in self.rows and isinstance(extra, dict) and READ & set(extra):
+            raise Malformed
         lines = [v for n, v in headers if n.lower() == "x-litellm-tags"]
         if "D27" in self.rows:
             header = [p.strip() for line in lines for p in line.split(",") if p.strip()]
@@ -163,7 +168,7 @@ class Model:
             if both:
                 raise Malformed
             own = None
-        fields = {}
+        fields, slots = {}, {}
         for key in ("metadata", "litellm_metadata"):
             value = body.get(key)
             if isinstance(value, str) and (both or key == "litellm_metadata"):
@@ -171,11 +176,12 @@ class Model:
                     value = json.loads(value)
                 except ValueError:
                     pass
+            slots[key] = isinstance(value, dict)
             held = value.get("tags") if isinstance(value, dict) else None
             if both and held is not None and not isinstance(held, list):
                 raise Malformed
             fields[key] = strings(held, both) if isinstance(held, list) else []
-        unites = "D7" in self.rows or isinstance(body.get("litellm_metadata"), dict) or (
+        unites = "D7" in self.rows or slots["litellm_metadata"] or (
             "metadata" in body and not path.endswith("/messages"))
         tags = fields["metadata"] + fields["litellm_metadata"]
         tags += header if own is None or unites else []
@@ -251,13 +257,15 @@ class Model:
 
     def tagged(self, candidates, group, tags, agent):
         """The deployments that the tags leave."""
-        if "D5" in self.rows and not any(d.tags or d.regex for d in self.groups.get(group, candidates)):
+        beside = [b for d in candidates for b in self.groups[d.group]]
+        if "D5" in self.rows and not any(d.tags or d.regex for d in beside):
             return candidates
         wanted = self.sort_tags(tags)
         carried = {t for d in self.groups.get(group, ()) for t in d.tags}
         known = carried | wanted.known
         kept = self.matching(candidates, wanted, known, agent)
-        if not kept and any(d.fail_open for d in candidates):
+        # One deployment that was asked for by its id fails open with its group.
+        if not kept and any(d.fail_open for d in self.groups.get(group, candidates)):
             # A required tag that nobody knows must not hide that the others could be met.
             meant = wanted.required & known
             possible = any(meant <= set(d.tags) and not wanted.excluded & set(d.tags) for d in candidates)
@@ -294,7 +302,7 @@ class Model:
 
 def strings(values, strict):
     """The tags of a list."""
-    if strict and any(not isinstance(v, str) for v in values):
+    if strict and any(isinstance(v, (list, dict)) for v in values):
         raise Malformed
     return [v for v in values if isinstance(v, str)]
 
