@@ -1,2 +1,49 @@
-//! The binary tagrail.
-fn main() {}
+//! The binary `tagrail`.
+//!
+//! Map: `flags.rs` what can be typed; `litellm_flags.rs` what people type who come from LiteLLM; one
+//! file for each command: `serve.rs`, `demo.rs`, `check.rs`, `explain.rs`; `report.rs` findings and
+//! `summary.rs` what a configuration holds, as text and as JSON; `logging.rs` the log.
+
+mod check;
+mod demo;
+mod explain;
+mod flags;
+mod litellm_flags;
+mod logging;
+mod report;
+mod serve;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::flags::{Command, Flags};
+use crate::litellm_flags::Sifted;
+
+/// A mistake in how the program was called.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let sifted = match litellm_flags::sift(std::env::args_os()) {
+        Ok(sifted) => sifted,
+        Err(refusal) => {
+            report::complain(&refusal);
+            return ExitCode::from(USAGE);
+        }
+    };
+    let Sifted { arguments, notices } = sifted;
+    let bare = arguments.len() == 1 && notices.is_empty();
+    let flags = Flags::parse_from(arguments);
+    for notice in notices {
+        report::complain(&notice);
+    }
+    match flags.command {
+        Some(Command::Check(flags)) => check::run(&flags),
+        Some(Command::Explain(flags)) => explain::run(&flags),
+        Some(Command::Demo(flags)) => demo::run(flags.port),
+        Some(Command::Serve(flags)) => serve::run(&flags),
+        None if bare && flags.serve.config.is_none() => demo::run(flags.serve.port()),
+        None => serve::run(&flags.serve),
+    }
+}

@@ -1,0 +1,133 @@
+//! `tagrail --config FILE`: the gateway.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tagrail::Router;
+use tagrail_config::Resolved;
+use tagrail_server::{Metrics, Parts, Running};
+
+use crate::flags::ServeFlags;
+use crate::logging::{self, Loudness};
+use crate::report::{self, complain, say};
+use crate::summary::Summary;
+use crate::{USAGE, check};
+
+/// How long calls in flight may go on after SIGTERM: what orchestrators commonly wait before they kill.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Runs until SIGTERM or Ctrl-C.
+pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
+    let Some(path) = &flags.config else {
+        complain("no configuration: give --config FILE, or try `tagrail demo`");
+        return ExitCode::from(USAGE);
+    };
+    if flags.validate_config {
+        return check::check(path, false);
+    }
+    logging::start(match (flags.detailed_debug, flags.debug) {
+        (true, _) => Loudness::Everything,
+        (false, true) => Loudness::Debug,
+        (false, false) => Loudness::Normal,
+    });
+    let loaded = tagrail_config::load(path, &environment);
+    report::show(&loaded);
+    let Some(resolved) = loaded.resolved else {
+        complain(&format!("{} cannot be served: {}", path.display(), report::count(&loaded.diagnostics)));
+        return ExitCode::FAILURE;
+    };
+    let host = flags.host.as_deref().unwrap_or_else(|| default_host(&resolved));
+    let address = match address(host, flags.port()) {
+        Ok(address) => address,
+        Err(error) => {
+            complain(&format!("cannot listen on {host}: {error}"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    if resolved.general.master_key.is_none() {
+        complain("no master key: only clients on this machine are served");
+    }
+    let summary = Summary::of(&resolved);
+    match start(resolved, address, flags.num_workers) {
+        Ok(running) => {
+            say(&format!("tagrail on http://{}: {}\n", running.address(), summary.line()));
+            until_signal(running)
+        }
+        Err(error) => {
+            complain(&cannot_listen(address, &error, "--port"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Starts the server on threads of its own.
+pub(crate) fn start(
+    resolved: Resolved,
+    address: SocketAddr,
+    threads: Option<NonZeroUsize>,
+) -> io::Result<Running> {
+    let metrics = Arc::new(Metrics::new());
+    let router = Router::new(resolved, metrics.clone());
+    tagrail_server::serve(Parts { router, metrics, address, threads, drain: DRAIN })
+}
+
+/// Blocks until the end, which a signal brings.
+pub(crate) fn until_signal(running: Running) -> ExitCode {
+    match running.run_until_signal() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What to say when the address cannot be had.
+pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error, flag: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let other = address.port().checked_add(1).unwrap_or(crate::flags::DEFAULT_PORT);
+            format!("port {} is taken by another program; try {flag} {other}", address.port())
+        }
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}
+
+/// The process environment. What is not Unicode counts as unset.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// LiteLLM listens on every interface; without a master key that would help nobody but a scanner.
+fn default_host(resolved: &Resolved) -> &'static str {
+    if resolved.general.master_key.is_some() { "0.0.0.0" } else { "127.0.0.1" }
+}
+
+fn address(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let found = (host, port).to_socket_addrs()?.next();
+    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_or_addresses() {
+        assert_eq!(address("127.0.0.1", 1).unwrap().to_string(), "127.0.0.1:1");
+        assert_eq!(address("[::1]", 1).unwrap().to_string(), "[::1]:1");
+        assert!(address("not a host", 1).is_err());
+    }
+
+    #[test]
+    fn a_taken_port_comes_with_another() {
+        let address = "127.0.0.1:4000".parse().unwrap();
+        let sentence = cannot_listen(address, &io::ErrorKind::AddrInUse.into(), "--port");
+        assert!(sentence.contains("4000") && sentence.contains("--port 4001"), "{sentence}");
+    }
+}

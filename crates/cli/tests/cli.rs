@@ -1,0 +1,270 @@
+//! The commands as a person types them: what they print, and how they end.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "whatever goes wrong here is a failed test, and a test fails by panicking"
+)]
+
+mod gateway;
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tagrail_testkit::{FakeUpstream, Program, config_text, deployment};
+use tempfile::TempDir;
+
+use gateway::{Gateway, shell};
+
+const TIERS: &str = "\
+model_list:
+  - {model_name: gpt-4, litellm_params: {model: openai/small, api_key: k, tags: [free]}, model_info: {id: free-model}}
+  - {model_name: gpt-4, litellm_params: {model: openai/large, api_key: k, tags: [paid, eu]}, model_info: {id: paid-model}}
+  - {model_name: gpt-4, litellm_params: {model: openai/rest, api_key: k, tags: [default]}, model_info: {id: rest}}
+  - {model_name: \"groq/*\", litellm_params: {model: \"groq/*\", api_key: k}, model_info: {id: groq}}
+router_settings: {enable_tag_filtering: true}
+general_settings: {master_key: sk-1234}
+";
+
+/// A finished command.
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// A directory with a config.yaml to run commands in; nothing of the environment counts.
+struct Desk(TempDir);
+
+impl Desk {
+    fn with(config: &str) -> Desk {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("config.yaml"), config).unwrap();
+        Desk(directory)
+    }
+
+    fn run(&self, line: &str) -> Ended {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tagrail"));
+        let output =
+            command.args(shell::words(line)).current_dir(self.0.path()).env_clear().output().unwrap();
+        Ended {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("config.yaml")
+    }
+}
+
+#[test]
+fn check_sums_up_a_good_file() {
+    let ended = Desk::with(TIERS).run("check config.yaml");
+    assert_eq!(ended.code, 0, "{}", ended.out);
+    assert_eq!(
+        ended.out,
+        "config.yaml: 0 errors, 0 warnings\n\
+         4 deployments in 2 groups, routing mode tagrail\n  \
+           groups     gpt-4   free-model, paid-model, rest\n  \
+           wildcards  groq/*  groq\n  \
+           tags       default, eu, free, paid\n"
+    );
+}
+
+#[test]
+fn check_warns_with_a_line_and_the_nearest_key() {
+    let ended = Desk::with(&TIERS.replace("{enable", "{num_retires: 2, enable")).run("check config.yaml");
+    assert_eq!(ended.code, 0, "{}", ended.out);
+    for words in ["warning", "config.yaml:6", "num_retries", "0 errors, 1 warning"] {
+        assert!(ended.out.contains(words), "{words}: {}", ended.out);
+    }
+}
+
+#[test]
+fn check_fails_on_errors_and_still_says_what_serves() {
+    let ended = Desk::with(&TIERS.replace("tags: [free]", "tags: free")).run("check config.yaml");
+    assert_eq!(ended.code, 1, "{}", ended.out);
+    for words in ["config.yaml:2", "1 error", "3 deployments in 2 groups", "left out   free-model of gpt-4"] {
+        assert!(ended.out.contains(words), "{words}: {}", ended.out);
+    }
+}
+
+#[test]
+fn check_speaks_to_machines() {
+    let ended = Desk::with(&TIERS.replace("tags: [free]", "tags: free")).run("check config.yaml --json");
+    assert_eq!(ended.code, 1);
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(report["ok"], false);
+    assert_eq!(report["diagnostics"][0]["severity"], "error");
+    assert_eq!(report["diagnostics"][0]["line"], 2);
+    assert_eq!(report["summary"]["wildcards"], json!([{"name": "groq/*", "deployments": ["groq"]}]));
+}
+
+#[test]
+fn what_is_no_configuration_is_an_error_and_a_wrong_call_is_another() {
+    let desk = Desk::with("model_list: [\n");
+    assert_eq!(desk.run("check config.yaml").code, 1);
+    assert_eq!(desk.run("check nowhere.yaml").code, 1);
+    assert_eq!(desk.run("explain -c nowhere.yaml -m gpt-4").code, 1);
+    for line in ["check", "--no-such-flag", "explain -c config.yaml", "explain -m x", "--port 1", "--port x"]
+    {
+        let ended = desk.run(line);
+        assert_eq!(ended.code, 2, "{line}: {}", ended.err);
+        assert!(!ended.err.is_empty(), "{line}");
+    }
+    let ended = desk.run("--config config.yaml --port 0");
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("config.yaml:"), "{}", ended.err);
+}
+
+#[test]
+fn explain_says_why_for_every_deployment() {
+    let ended = Desk::with(TIERS).run("explain --config config.yaml --model gpt-4 --tag free --tag '!eu'");
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let lines: Vec<&str> = ended.out.lines().collect();
+    assert_eq!(lines[0], "model    gpt-4, which leads to gpt-4 by model_name");
+    assert_eq!(lines[1], "tags     free (body tags), !eu (body tags)");
+    assert!(lines.contains(&"plan     free-model as openai/small"), "{}", ended.out);
+    let verdicts = &lines[lines.len() - 3..];
+    for (line, id, verdict) in [
+        (verdicts[0], "free-model", "kept"),
+        (verdicts[1], "paid-model", "removed by tags"),
+        (verdicts[2], "rest", "removed by tags"),
+    ] {
+        assert!(line.trim_start().starts_with(id) && line.contains(verdict), "{}", ended.out);
+    }
+    // Verdicts stand in one column, so that the eye can run down it.
+    let columns: Vec<usize> =
+        verdicts.iter().map(|line| line.find("kept").or(line.find("removed")).unwrap()).collect();
+    assert!(columns.iter().all(|column| *column == columns[0]), "{}", ended.out);
+}
+
+#[test]
+fn explain_reads_headers_and_wildcards() {
+    let desk = Desk::with(TIERS);
+    let ended = desk.run("explain -c config.yaml -m gpt-4 --header 'x-litellm-tags=paid'");
+    assert!(ended.out.contains("tags     paid (header x-litellm-tags)"), "{}", ended.out);
+    assert!(ended.out.contains("plan     paid-model as openai/large"), "{}", ended.out);
+    let ended = desk.run("explain -c config.yaml -m groq/llama3-8b-8192");
+    assert!(ended.out.contains("plan     groq as groq/llama3-8b-8192"), "{}", ended.out);
+}
+
+#[test]
+fn explain_ends_with_1_when_the_request_is_refused() {
+    let desk = Desk::with(TIERS);
+    let ended = desk.run("explain -c config.yaml -m gpt-4 --tag '&free' --tag '&paid'");
+    assert_eq!(ended.code, 1);
+    assert!(ended.out.contains("refused  401 Not allowed to access model"), "{}", ended.out);
+    let ended = desk.run("explain -c config.yaml -m nothing --json");
+    assert_eq!(ended.code, 1);
+    let answer: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(answer["decision"]["status"], 400);
+    assert_eq!(answer["deployments"], json!([]));
+}
+
+#[tokio::test]
+async fn explain_says_what_the_running_gateway_says() {
+    let desk = Desk::with(TIERS);
+    let gateway = Gateway::start(TIERS);
+    for (flags, headers, body) in [
+        ("-m gpt-4 --tag free", vec![], json!({"model": "gpt-4", "tags": ["free"]})),
+        (
+            "-m gpt-4 --tag '!eu' -H x-litellm-tags=paid",
+            vec![("x-litellm-tags", "paid")],
+            json!({"model": "gpt-4", "tags": ["!eu"]}),
+        ),
+        ("-m groq/x", vec![], json!({"model": "groq/x"})),
+        ("-m nothing", vec![], json!({"model": "nothing"})),
+    ] {
+        let ended = desk.run(&format!("explain -c config.yaml {flags} --json"));
+        let told: Value = serde_json::from_str(&ended.out).unwrap();
+        let answered = gateway.post("/route/explain", &headers, &body).await.json();
+        assert_eq!(told, answered, "{flags}");
+    }
+}
+
+#[test]
+fn help_comes_with_examples() {
+    let desk = Desk::with(TIERS);
+    for line in ["--help", "serve --help", "demo --help", "check --help", "explain --help"] {
+        let ended = desk.run(line);
+        assert_eq!(ended.code, 0);
+        assert!(ended.out.contains("Examples:\n  tagrail"), "{line}: {}", ended.out);
+    }
+    assert_eq!(desk.run("--version").out, format!("tagrail {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn flags_of_litellm_are_understood_or_named() {
+    let upstream = FakeUpstream::start();
+    let desk = Desk::with(&config_text(&[deployment("m", "up", &[], &upstream.base())], &json!({})));
+    let config = desk.path();
+    let arguments = ["--config", config.to_str().unwrap(), "--port", "0", "--host", "127.0.0.1"];
+    let more = ["--num_workers", "1", "--detailed_debug", "--telemetry", "False", "--run_gunicorn"];
+    let mut program = Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments.iter().chain(&more), &[]);
+    program.line("--telemetry is ignored");
+    program.line("--run-gunicorn is ignored");
+    program.line("on http://127.0.0.1:");
+    let refused = desk.run("--config config.yaml --ssl_keyfile_path key.pem");
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("plain text"), "{}", refused.err);
+}
+
+#[tokio::test]
+async fn a_start_with_mistakes_says_them_and_serves_the_rest() {
+    let upstream = FakeUpstream::start();
+    let good = deployment("m", "up", &[], &upstream.base());
+    let mut bad = deployment("m", "down", &[], &upstream.base());
+    bad["litellm_params"]["tags"] = json!("free");
+    let mut gateway = Gateway::start(&config_text(&[good.clone(), bad.clone()], &json!({})));
+    assert!(gateway.program.seen().iter().any(|line| line.contains("error")), "{:?}", gateway.program.seen());
+    assert!(gateway.program.line("on http://").contains("1 deployment in 1 group"));
+    assert_eq!(gateway.chat("m", &[], &json!({})).await.header("x-litellm-model-id"), "up");
+
+    let strict = json!({"general_settings": {"strict_config": true}});
+    let ended = Desk::with(&config_text(&[good, bad], &strict)).run("--config config.yaml --port 0");
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("cannot be served"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn every_line_that_the_demo_prints_works() {
+    let mut gateway = Gateway::demo();
+    gateway.program.line("Ctrl-C");
+    let mut promised = None;
+    let mut tried = 0;
+    for line in gateway.program.seen().to_vec() {
+        if let Some((_, header)) = line.split_once("; look for  ") {
+            promised = Some(header.to_owned());
+        }
+        if line.starts_with("curl ") {
+            let printed = shell::curl(&shell::words(&line)[1..], gateway.address).await;
+            assert!(printed.starts_with("HTTP/1.1 200 OK\n"), "{line}\n{printed}");
+            let promised = promised.take().unwrap();
+            assert!(printed.contains(&promised), "{line}\n{printed}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 9);
+}
+
+#[test]
+fn without_arguments_it_is_the_demo() {
+    let mut program = Program::start(env!("CARGO_BIN_EXE_tagrail"), [""; 0], &[("PORT", "0")]);
+    assert!(program.line("on http://").starts_with("tagrail demo on http://127.0.0.1:"));
+}
+
+#[test]
+fn a_taken_port_comes_with_advice() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ended = Desk::with(TIERS).run(&format!("demo --port {port}"));
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains(&format!("port {port} is taken")), "{}", ended.err);
+    assert!(ended.err.contains("tagrail demo --port"), "{}", ended.err);
+}

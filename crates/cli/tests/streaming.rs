@@ -1,0 +1,257 @@
+//! Streams, limits and addresses through real sockets: the built binary between a client that sees
+//! every byte and an upstream that misbehaves.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "whatever goes wrong here is a failed test, and a test fails by panicking"
+)]
+
+mod gateway;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tagrail_testkit::{Client, ConnectProxy, FakeUpstream, Gate, Reply, ca_file, config_text, deployment};
+
+use gateway::{Gateway, KEY, chat_body};
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn config(base: &str, more: &Value) -> String {
+    config_text(&[deployment("m", "up", &[], base)], more)
+}
+
+async fn stream(gateway: &Gateway) -> Client {
+    let mut client = gateway.connect().await;
+    client.post(CHAT, &[KEY], &chat_body("m", &json!({"stream": true}))).await;
+    client
+}
+
+/// A chunk of a chat stream with its number and about `bytes` of text.
+fn event(number: usize, bytes: usize) -> String {
+    let delta = json!({"content": "x".repeat(bytes)});
+    let choices = json!([{"index": 0, "delta": delta, "finish_reason": null}]);
+    json!({"id": format!("n{number}"), "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": choices})
+        .to_string()
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_stops_the_upstream_and_costs_no_memory() {
+    const GIGABYTE: usize = 1 << 30;
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::start(&config(&upstream.base(), &json!({})));
+    // What a first stream needs is not what is measured.
+    stream(&gateway).await.response().await;
+    upstream.exchange().await;
+    let before = gateway.program.resident();
+
+    upstream.reply(Reply::endless(format!("data: {}\n\n", event(0, 64 << 10))));
+    let mut client = stream(&gateway).await;
+    assert_eq!(client.head().await.status, 200);
+    client.piece().await.unwrap();
+    let exchange = upstream.exchange().await;
+    exchange.blocked(Duration::from_millis(500)).await;
+    let stopped = gateway.program.resident();
+    assert!(stopped < before + (8 << 20), "it grew from {before} to {stopped}");
+
+    let mut read = 0;
+    while read < GIGABYTE {
+        read += client.piece().await.unwrap().bytes.len();
+    }
+    exchange.blocked(Duration::from_millis(500)).await;
+    let after = gateway.program.resident();
+    assert!(after < before + (8 << 20), "it grew from {before} to {after}");
+    drop(client);
+    exchange.closed().await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_ends_the_upstream_call() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::start(&config(&upstream.base(), &json!({})));
+    let gate = Gate::shut();
+
+    // In the middle of a stream that is quiet.
+    upstream.reply(Reply::events([event(0, 1), event(1, 1)]).hold_after(1, &gate));
+    let mut client = stream(&gateway).await;
+    client.head().await;
+    client.piece().await.unwrap();
+    let exchange = upstream.exchange().await;
+    assert!(!exchange.is_closed());
+    drop(client);
+    exchange.closed().await;
+
+    // Before the first byte of the answer, with a reset.
+    upstream.reply(Reply::default().hold(&gate));
+    let client = stream(&gateway).await;
+    let exchange = upstream.exchange().await;
+    client.reset();
+    exchange.closed().await;
+
+    // While a whole answer is awaited.
+    upstream.reply(Reply::default().hold(&gate));
+    let mut client = gateway.connect().await;
+    client.post(CHAT, &[KEY], &chat_body("m", &json!({}))).await;
+    let exchange = upstream.exchange().await;
+    drop(client);
+    exchange.closed().await;
+}
+
+/// The one time that is asserted: with Nagle's algorithm on either side, nearly every chunk waits 40 ms
+/// for the other side's delayed acknowledgement.
+#[tokio::test]
+async fn the_chunks_of_a_paced_stream_arrive_at_once() {
+    const EVENTS: usize = 120;
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::start(&config(&upstream.base(), &json!({})));
+    let events = (0..EVENTS).map(|number| event(number, 20)).chain(["[DONE]".to_owned()]);
+    upstream.reply(Reply::events(events).pace(Duration::from_millis(11)));
+    let mut client = stream(&gateway).await;
+    client.head().await;
+    let mut arrivals: Vec<Instant> = Vec::new();
+    while let Some(piece) = client.piece().await {
+        let text = String::from_utf8(piece.bytes.to_vec()).unwrap();
+        arrivals.extend(text.matches("\"id\":\"n").map(|_| piece.at));
+    }
+    assert_eq!(arrivals.len(), EVENTS);
+    // The head is the first write.
+    let writes = upstream.exchange().await.writes();
+    let delays =
+        writes[1..].iter().zip(&arrivals).map(|(write, arrival)| arrival.saturating_duration_since(*write));
+    let late = delays.filter(|delay| *delay >= Duration::from_millis(20)).count();
+    assert!(late <= EVENTS / 10, "{late} of {EVENTS} chunks took 20 ms and more");
+}
+
+#[tokio::test]
+async fn an_upstream_that_breaks_off_becomes_an_error_event() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::start(&config(&upstream.base(), &json!({})));
+    for reply in [
+        Reply::events([event(0, 1), event(1, 1)]).cut_after(1),
+        Reply::events([event(0, 1), event(1, 1)]).reset_after(1),
+    ] {
+        upstream.reply(reply);
+        let response = stream(&gateway).await.response().await;
+        assert_eq!(response.status, 200);
+        let text = response.text();
+        assert!(text.contains("\"id\":\"n0\""), "{text}");
+        let last = text.trim_end().rsplit("data: ").next().unwrap();
+        let last: Value = serde_json::from_str(last).unwrap();
+        assert_eq!(last["error"]["code"], "500", "{text}");
+        assert!(!text.contains("[DONE]"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_over_the_limit_are_413() {
+    let upstream = FakeUpstream::start();
+    let gateway =
+        Gateway::start(&config(&upstream.base(), &json!({"general_settings": {"max_request_size_mb": 1}})));
+    let mut client = gateway.connect().await;
+    // The announced length is enough to refuse: nothing of the body is sent.
+    client
+        .send(format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: {}\r\n{}: {}\r\ncontent-length: 2000000\r\n\r\n",
+            gateway.address, KEY.0, KEY.1
+        ))
+        .await;
+    let response = client.head().await;
+    assert_eq!(response.status, 413);
+
+    let mut client = gateway.connect().await;
+    client
+        .send(format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: {}\r\n{}: {}\r\ntransfer-encoding: chunked\r\n\r\n",
+            gateway.address, KEY.0, KEY.1
+        ))
+        .await;
+    let chunk = format!("{:x}\r\n{}\r\n", 100_000, " ".repeat(100_000));
+    for _ in 0..12 {
+        if !client.try_send(&chunk).await {
+            break;
+        }
+    }
+    let response = client.response().await;
+    assert_eq!(response.status, 413);
+    assert!(response.json()["error"]["message"].as_str().unwrap().contains('1'), "{}", response.text());
+
+    let fits = gateway.chat("m", &[], &json!({"user": "u".repeat(1_000_000)})).await;
+    assert_eq!(fits.status, 200);
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn headers_over_the_limit_are_431() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::start(&config(&upstream.base(), &json!({})));
+    for kilobytes in [70, 300] {
+        let mut client = gateway.connect().await;
+        let long = "x".repeat(kilobytes << 10);
+        let head = format!("POST {CHAT} HTTP/1.1\r\nhost: {}\r\nx-long: {long}\r\n", gateway.address);
+        client.try_send(format!("{head}content-length: 0\r\n\r\n")).await;
+        assert_eq!(client.head().await.status, 431);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_arrive_is_given_up() {
+    let upstream = FakeUpstream::start();
+    let settings = json!({"general_settings": {"request_arrival_timeout": 0.3}});
+    let gateway = Gateway::start(&config(&upstream.base(), &settings));
+    let mut client = gateway.connect().await;
+    client
+        .send(format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: {}\r\n{}: {}\r\ncontent-length: 500\r\n\r\n{{\"model\": ",
+            gateway.address, KEY.0, KEY.1
+        ))
+        .await;
+    assert_eq!(client.head().await.status, 408);
+    client.closed().await;
+
+    let mut client = gateway.connect().await;
+    client.send(format!("POST {CHAT} HTTP/1.1\r\nhost: ")).await;
+    client.closed().await;
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_upstream_with_a_private_authority_is_trusted_when_told_so() {
+    let upstream = FakeUpstream::start_tls();
+    let base = format!("https://localhost:{}/v1", upstream.address().port());
+    let authority = ca_file();
+    let trusting = [("SSL_CERT_FILE", authority.to_str().unwrap()), ("NO_PROXY", "*")];
+    let gateway = Gateway::start_with(&config(&base, &json!({})), &trusting);
+    let response = gateway.chat("m", &[], &json!({})).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    drop(gateway);
+
+    let settings = json!({"router_settings": {"num_retries": 0}});
+    let gateway = Gateway::start_with(&config(&base, &settings), &[("NO_PROXY", "*")]);
+    let response = gateway.chat("m", &[], &json!({})).await;
+    assert_eq!(response.status, 500, "{}", response.text());
+    assert_eq!(upstream.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn proxies_of_the_environment_are_used_and_left_out() {
+    let upstream = FakeUpstream::start_tls();
+    let proxy = ConnectProxy::start(upstream.address());
+    let (authority, proxy_url) = (ca_file(), proxy.url());
+    let trust = ("SSL_CERT_FILE", authority.to_str().unwrap());
+    let through = [trust, ("HTTPS_PROXY", proxy_url.as_str()), ("NO_PROXY", "elsewhere.test")];
+    // The name exists nowhere, so only the proxy can lead to it.
+    let gateway = Gateway::start_with(&config("https://upstream.test/v1", &json!({})), &through);
+    let response = gateway.chat("m", &[], &json!({})).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(proxy.asked(), ["upstream.test:443"]);
+    drop(gateway);
+
+    let around = [trust, ("HTTPS_PROXY", proxy_url.as_str()), ("NO_PROXY", "localhost")];
+    let base = format!("https://localhost:{}/v1", upstream.address().port());
+    let gateway = Gateway::start_with(&config(&base, &json!({})), &around);
+    let response = gateway.chat("m", &[], &json!({})).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(proxy.asked().len(), 1);
+}
