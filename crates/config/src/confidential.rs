@@ -1,5 +1,7 @@
 //! Which values are nobody's business: not `/model/info`'s, not a diagnostic's.
 
+use std::ops::Range;
+
 use crate::node::{Map, Node, Value};
 
 /// Whether the value of a key is a secret, by the key's name.
@@ -41,33 +43,59 @@ fn without_password(text: &str) -> String {
     }
 }
 
-/// A line of a configuration with the values of secret keys masked. Works on text, because a file
-/// that is not YAML has lines too.
-pub(crate) fn masked(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(colon) = rest.find(':') {
-        let (before, after) = rest.split_at(colon + 1);
-        out.push_str(before);
-        rest = after;
-        let key = before[..colon].trim_end().trim_end_matches(['"', '\'']);
-        let start = key
-            .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
-            .map_or(0, |at| at + key[at..].chars().next().map_or(1, char::len_utf8));
-        if is_secret(&key[start..]) && (after.is_empty() || after.starts_with([' ', '\t', '"', '\''])) {
-            let value = after.trim_start();
-            out.push_str(&after[..after.len() - value.len()]);
-            let end = value_end(value);
-            // A reference is no secret, and says which variable to set.
-            out.push_str(if value.starts_with("os.environ/") || value[..end].is_empty() {
-                &value[..end]
-            } else {
-                "***"
-            });
-            rest = &value[end..];
+/// A line with the values of secret keys masked, and where in the original they were.
+pub(crate) struct Masked {
+    pub(crate) text: String,
+    hidden: Vec<Range<usize>>,
+}
+
+/// What stands for a secret.
+const MASK: &str = "***";
+
+/// Masks a line of a configuration. Works on text, because a file that is not YAML has lines too.
+pub(crate) fn masked(line: &str) -> Masked {
+    let mut masked = Masked { text: String::with_capacity(line.len()), hidden: Vec::new() };
+    let mut shown_to = 0;
+    let mut from = 0;
+    while let Some(colon) = line[from..].find(':').map(|at| from + at) {
+        from = colon + 1;
+        let value = colon + 1 + line[colon + 1..].len() - line[colon + 1..].trim_start().len();
+        let separated = value > colon + 1 || line[value..].starts_with(['"', '\'']);
+        if !separated || !is_secret(key_before(&line[..colon])) {
+            continue;
         }
+        let end = value + value_end(&line[value..]);
+        // A reference is no secret, and says which variable to set.
+        if end > value && !line[value..].starts_with("os.environ/") {
+            masked.text.push_str(&line[shown_to..value]);
+            masked.text.push_str(MASK);
+            masked.hidden.push(value..end);
+            shown_to = end;
+        }
+        from = end;
     }
-    out + rest
+    masked.text.push_str(&line[shown_to..]);
+    masked
+}
+
+impl Masked {
+    /// Where a byte of the original line is in the masked one.
+    pub(crate) fn position(&self, byte: usize) -> usize {
+        let mut position = byte;
+        for hidden in self.hidden.iter().rev().filter(|hidden| hidden.start < byte) {
+            let skipped = byte.min(hidden.end) - hidden.start;
+            position = position - skipped + if byte < hidden.end { 0 } else { MASK.len() };
+        }
+        position.min(self.text.len())
+    }
+}
+
+/// The key that ends before a colon.
+fn key_before(text: &str) -> &str {
+    let key = text.trim_end().trim_end_matches(['"', '\'']);
+    let part_of_key = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let start = key.rfind(|c| !part_of_key(c));
+    start.map_or(key, |at| key[at..].trim_start_matches(|c| !part_of_key(c)))
 }
 
 /// Where the value of a key ends: at the end of its quotes, at the next item of a flow map, else
@@ -109,8 +137,18 @@ mod tests {
             ("max_tokens: 5", "max_tokens: 5"),
             ("api_key:", "api_key:"),
         ] {
-            assert_eq!(masked(line), shown);
+            assert_eq!(masked(line).text, shown);
         }
+    }
+
+    #[test]
+    fn places_behind_a_mask_move_with_it() {
+        let line = "{api_key: sk-12345, tags: x}";
+        let masked = masked(line);
+        assert_eq!(masked.text, "{api_key: ***, tags: x}");
+        let moved = masked.position(line.find("tags").unwrap());
+        assert_eq!(&masked.text[moved..], "tags: x}");
+        assert_eq!(masked.position(3), 3);
     }
 
     #[test]

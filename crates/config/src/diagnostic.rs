@@ -3,6 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde_json::json;
+
+use crate::confidential::masked;
+use crate::file::Sources;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -38,8 +44,178 @@ pub struct Diagnostic {
     pub help: Option<String>,
 }
 
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        })
+    }
+}
+
 impl fmt::Display for Spot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}
+
+/// `config.yaml:3:5: warning[unknown-key]: ... (did you mean ...?)`, on one line.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(spot) = &self.spot {
+            write!(f, "{spot}: ")?;
+        }
+        write!(f, "{}[{}]: {}", self.severity, self.code, self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Diagnostic {
+    /// The finding with the line that it is about, for a terminal; `colours` when that shows them.
+    /// Values of keys that hold secrets are masked.
+    pub fn render(&self, sources: &Sources, colours: bool) -> String {
+        let level = match self.severity {
+            Severity::Warning => Level::WARNING,
+            Severity::Error => Level::ERROR,
+        };
+        let title = level.primary_title(self.message.as_str()).id(self.code);
+        let excerpt = self.spot.as_ref().and_then(|spot| Excerpt::of(spot, sources));
+        let mut group = match (&excerpt, &self.spot) {
+            (Some(excerpt), _) => title.element(
+                Snippet::source(excerpt.line.as_str())
+                    .line_start(excerpt.number)
+                    .path(excerpt.path.as_str())
+                    .annotation(AnnotationKind::Primary.span(excerpt.start..excerpt.end)),
+            ),
+            (None, Some(spot)) => title.element(Level::NOTE.message(spot.to_string())),
+            (None, None) => title.elements(Vec::<annotate_snippets::Message<'_>>::new()),
+        };
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group])
+    }
+
+    /// The finding for a machine: `severity`, `code`, `message`, `file`, `line`, `column`, `help`;
+    /// what is not known is null.
+    pub fn to_json(&self) -> serde_json::Value {
+        let spot = self.spot.as_ref();
+        json!({
+            "severity": self.severity.to_string(),
+            "code": self.code,
+            "message": self.message,
+            "file": spot.map(|spot| spot.file.display().to_string()),
+            "line": spot.map(|spot| spot.line),
+            "column": spot.map(|spot| spot.column),
+            "help": self.help,
+        })
+    }
+}
+
+/// The line of a spot as it may be shown.
+struct Excerpt {
+    path: String,
+    line: String,
+    number: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Excerpt {
+    fn of(spot: &Spot, sources: &Sources) -> Option<Excerpt> {
+        let line = sources.text(&spot.file)?.lines().nth(spot.line.checked_sub(1)?)?;
+        let byte = line.char_indices().nth(spot.column.checked_sub(1)?).map_or(line.len(), |(byte, _)| byte);
+        let shown = masked(line);
+        let start = shown.position(byte);
+        let end = (start + word(&shown.text[start..])).max(start + 1).min(shown.text.len().max(start));
+        Some(Excerpt {
+            path: spot.file.display().to_string(),
+            line: shown.text,
+            number: spot.line,
+            start,
+            end,
+        })
+    }
+}
+
+/// Length of the scalar, bracket or key that a text begins with.
+fn word(text: &str) -> usize {
+    match text.chars().next() {
+        Some(quote @ ('"' | '\'')) => text[1..].find(quote).map_or(text.len(), |at| at + 2),
+        Some(bracket @ ('[' | '{')) => bracket.len_utf8(),
+        _ => {
+            text.find([' ', ',', ']', '}']).map_or(text.len(), |end| text[..end].trim_end_matches(':').len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::load_text;
+
+    fn diagnostic(text: &str) -> (Diagnostic, Sources) {
+        let loaded = load_text(text, Path::new("config.yaml"), &|_| None);
+        (loaded.diagnostics.into_iter().next().unwrap(), loaded.sources)
+    }
+
+    #[test]
+    fn a_finding_shows_its_line() {
+        let (found, sources) = diagnostic("router_settings:\n  num_retires: 2\n");
+        insta::assert_snapshot!(found.render(&sources, false), @r"
+        warning[unknown-key]: `num_retires` is not a key of router_settings, and is ignored
+         --> config.yaml:2:3
+          |
+        2 |   num_retires: 2
+          |   ^^^^^^^^^^^
+          |
+          = help: did you mean `num_retries`?
+        ");
+    }
+
+    #[test]
+    fn an_excerpt_shows_no_secret() {
+        let (found, sources) =
+            diagnostic("general_settings: {master_key: sk-secret, master_kay: sk-other}\n");
+        let rendered = found.render(&sources, false);
+        assert!(rendered.contains("master_kay"), "{rendered}");
+        assert!(!rendered.contains("sk-secret"), "{rendered}");
+    }
+
+    #[test]
+    fn a_finding_about_the_whole_file_has_no_excerpt() {
+        let (found, sources) = diagnostic("");
+        assert_eq!(found.spot, None);
+        let rendered = found.render(&sources, false);
+        assert!(rendered.contains("Config cannot be None or Empty."), "{rendered}");
+    }
+
+    #[test]
+    fn machines_get_every_field() {
+        let (found, _) = diagnostic("router_settings:\n  num_retires: 2\n");
+        let json = found.to_json();
+        assert_eq!(json["severity"], "warning");
+        assert_eq!(json["code"], "unknown-key");
+        assert_eq!(
+            (&json["file"], &json["line"], &json["column"]),
+            (&"config.yaml".into(), &2.into(), &3.into())
+        );
+        assert_eq!(json["help"], "did you mean `num_retries`?");
+    }
+
+    #[test]
+    fn one_line_says_it_all() {
+        let (found, _) = diagnostic("router_settings:\n  num_retires: 2\n");
+        assert_eq!(
+            found.to_string(),
+            "config.yaml:2:3: warning[unknown-key]: `num_retires` is not a key of router_settings, and is ignored \
+             (did you mean `num_retries`?)"
+        );
     }
 }

@@ -194,6 +194,13 @@ fn distance(from: &str, to: &str) -> usize {
     last[to.len()]
 }
 
+/// All keys that have an effect.
+pub(crate) fn effective() -> impl Iterator<Item = &'static str> {
+    [&TOP, &ENTRY, &ROUTER, &LITELLM, &GENERAL, &PARAMS, &INFO]
+        .into_iter()
+        .flat_map(|section| section.used.iter().copied())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

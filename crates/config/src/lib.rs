@@ -14,6 +14,7 @@ mod environment;
 mod file;
 mod findings;
 mod keys;
+mod modes;
 mod node;
 mod python;
 mod reading;
@@ -29,6 +30,7 @@ use node::Map;
 
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use file::Sources;
+pub use modes::{Answer, Difference, ModeDifferences, mode_differences};
 pub use settings::{
     AllowedFails, DeploymentSettings, GeneralSettings, LeftOut, PriceOverride, Resolved, RetryPolicy,
     RouterSettings,
@@ -74,4 +76,9 @@ fn loaded(file: Option<Map>, env: Env<'_>, sources: Sources, mut findings: Findi
         spec = Some(outcome.spec);
     }
     Loaded { resolved, spec, diagnostics: findings.into_diagnostics(), sources }
+}
+
+/// The keys that have an effect, in no order: what `config.example.yaml` explains.
+pub fn effective_keys() -> impl Iterator<Item = &'static str> {
+    keys::effective()
 }

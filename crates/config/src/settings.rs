@@ -139,8 +139,7 @@ pub struct GeneralSettings {
     pub strict: bool,
     /// `litellm_settings.require_auth_for_metrics_endpoint`; true.
     pub metrics_need_key: bool,
-    /// `expose_fallback_errors_to_caller` and the like are accepted elsewhere; this is
-    /// `request_headers_timeout`-style server limits: longest wait for a request to arrive whole.
+    /// `request_arrival_timeout`: how long a request may take to arrive whole; 60 s.
     pub request_arrival_timeout: Duration,
     /// Most connections at a time (`max_connections`); 10,000.
     pub max_connections: usize,

@@ -1,0 +1,189 @@
+//! Every `resolve/NAME.yaml` is loaded; what was noticed and what was meant stands in `NAME.snap`.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use tagrail_config::{DeploymentSettings, Loaded, Resolved, load, load_text, mode_differences};
+use tagrail_routing::DeploymentSpec;
+
+/// The environment of every case.
+fn environment(name: &str) -> Option<String> {
+    let value = match name {
+        "SET_KEY" => "sk-from-environment",
+        "SET_BASE" => "http://from-environment:9/v1",
+        "SET_TRUE" => "True",
+        "LITELLM_MASTER_KEY" => "sk-environment-master",
+        "LITELLM_ENVIRONMENT" => "staging",
+        "DEFAULT_COOLDOWN_TIME_SECONDS" => "7",
+        "ROUTER_MAX_FALLBACKS" => "4",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resolve")
+}
+
+#[test]
+fn every_case_means_what_its_snapshot_says() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("resolve");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let mut cases: Vec<PathBuf> =
+        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    cases.sort();
+    assert!(cases.len() > 10, "the cases are gone");
+    for path in cases {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let loaded = load(&path, &environment);
+        settings.set_description(name);
+        settings.bind(|| insta::assert_snapshot!(name, told(&loaded)));
+    }
+}
+
+/// Diagnostics and meaning, without this machine's paths.
+fn told(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    for diagnostic in &loaded.diagnostics {
+        writeln!(text, "{}\n", diagnostic.render(&loaded.sources, false)).unwrap();
+    }
+    match &loaded.resolved {
+        Some(resolved) => meaning(resolved, &mut text),
+        None => text.push_str("nothing runs\n"),
+    }
+    text.replace(&format!("{}/", folder().display()), "").replace(&folder().display().to_string(), ".")
+}
+
+fn meaning(resolved: &Resolved, text: &mut String) {
+    let table = &resolved.table;
+    writeln!(text, "names: {}", table.names().join(", ")).unwrap();
+    for (spec, settings) in table.deployments().iter().zip(&resolved.deployments) {
+        deployment(spec, settings, text);
+    }
+    for left_out in &resolved.left_out {
+        writeln!(text, "left out: {left_out:?}").unwrap();
+    }
+    writeln!(text, "{:#?}", resolved.router).unwrap();
+    writeln!(text, "{:#?}", resolved.general).unwrap();
+    let key = resolved.general.master_key.as_ref().map(|key| key.reveal());
+    writeln!(text, "master key: {key:?}").unwrap();
+}
+
+fn deployment(spec: &DeploymentSpec, settings: &DeploymentSettings, text: &mut String) {
+    writeln!(text, "{spec:?}").unwrap();
+    match settings.target.resolve(&spec.model) {
+        Ok(place) => {
+            let scheme = if place.endpoint.https { "https" } else { "http" };
+            let base = format!("{scheme}://{}{}", place.authority, place.base_path);
+            writeln!(text, "  at {} {base} as {}", place.provider.name(), place.model).unwrap();
+            for name in ["authorization", "x-api-key", "openai-organization", "x-extra"] {
+                if let Some(value) = place.headers.get(name) {
+                    writeln!(text, "  {name}: {value:?}").unwrap();
+                }
+            }
+        }
+        Err(error) => writeln!(text, "  at {}", error.message).unwrap(),
+    }
+    let numbers = (settings.timeout, settings.stream_timeout, settings.num_retries, settings.cooldown_time);
+    writeln!(text, "  timeout, stream_timeout, num_retries, cooldown_time: {numbers:?}").unwrap();
+    writeln!(text, "  {:?} {:?}", settings.allowed_fails, settings.price).unwrap();
+    let rest = (&settings.mock_response, settings.max_parallel_requests, &settings.access_groups);
+    writeln!(text, "  mock_response, max_parallel_requests, access_groups: {rest:?}").unwrap();
+    writeln!(text, "  params {}", serde_json::to_string(&settings.shown_params).unwrap()).unwrap();
+    writeln!(text, "  info {}", serde_json::to_string(&settings.info).unwrap()).unwrap();
+}
+
+#[test]
+fn the_example_loads_without_a_word() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yaml");
+    let loaded = load(&path, &|name| (name == "LITELLM_ENVIRONMENT").then(|| "development".to_owned()));
+    let said: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(said, Vec::<String>::new());
+    let resolved = loaded.resolved.unwrap();
+    assert_eq!(
+        resolved.table.names(),
+        ["gpt-4-turbo", "gpt-4", "anthropic/*", "fo::*:static::*", "mock"],
+        "the example shows every kind of name"
+    );
+    assert!(resolved.left_out.is_empty());
+}
+
+#[test]
+fn the_example_explains_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yaml");
+    let example = std::fs::read_to_string(path).unwrap();
+    for key in tagrail_config::effective_keys() {
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        assert!(
+            example.split(|c| !word(c)).any(|found| found == key),
+            "`{key}` is not in config.example.yaml"
+        );
+    }
+}
+
+#[test]
+fn the_same_file_has_the_same_ids_after_every_start() {
+    let ids = || {
+        let loaded = load(&folder().join("ids.yaml"), &environment);
+        let resolved = loaded.resolved.unwrap();
+        resolved.table.deployments().iter().map(|spec| spec.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(), ids());
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let loaded = load(Path::new("no/such/config.yaml"), &environment);
+    assert!(loaded.resolved.is_none());
+    assert_eq!(loaded.diagnostics.len(), 1);
+    assert_eq!(loaded.diagnostics[0].code, "no-file");
+    assert!(loaded.diagnostics[0].message.starts_with("Config file not found: no/such/config.yaml"));
+}
+
+#[test]
+fn an_empty_file_is_refused() {
+    for text in ["", "# nothing\n", "---\n", "~"] {
+        let loaded = load_text(text, Path::new("config.yaml"), &environment);
+        assert!(loaded.resolved.is_none(), "{text:?}");
+        assert_eq!(loaded.diagnostics[0].code, "empty-file", "{text:?}");
+    }
+}
+
+#[test]
+fn a_bomb_of_aliases_is_refused() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..9 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        writeln!(text, "a{level}: &a{level} [{aliases}]").unwrap();
+    }
+    let loaded = load_text(&text, Path::new("config.yaml"), &environment);
+    assert!(loaded.resolved.is_none());
+    assert_eq!(loaded.diagnostics[0].code, "yaml");
+}
+
+#[test]
+fn ten_thousand_deployments_may_share_their_defaults() {
+    let mut text =
+        "defaults: &d {api_key: k, api_base: 'http://h/v1', tags: [a, b], timeout: 5}\nmodel_list:\n"
+            .to_owned();
+    for number in 0..10_000 {
+        writeln!(text, "- {{model_name: m{number}, litellm_params: {{<<: *d, model: openai/m{number}}}}}")
+            .unwrap();
+    }
+    let loaded = load_text(&text, Path::new("config.yaml"), &environment);
+    assert_eq!(loaded.resolved.unwrap().table.deployments().len(), 10_000);
+}
+
+#[test]
+fn modes_are_compared_for_names_of_all_kinds() {
+    let loaded = load(&folder().join("wildcards.yaml"), &environment);
+    let found = mode_differences(&loaded.spec.unwrap());
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("resolve");
+    settings.set_prepend_module_to_snapshot(false);
+    let lines: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
+    settings.bind(|| insta::assert_snapshot!("wildcards-modes", lines.join("\n")));
+}
