@@ -16,9 +16,12 @@ use crate::headers;
 use crate::reply::Reply;
 use crate::routes::explain;
 
-/// An error on its way to the client.
+/// An error on its way to the client; boxed, because it is rare and what it is returned beside is small.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Fields>);
+
+#[derive(Debug)]
+struct Fields {
     status: StatusCode,
     message: String,
     shape: Shape,
@@ -43,7 +46,7 @@ enum Shape {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Problem {
-        Problem {
+        Problem(Box::new(Fields {
             status,
             message: message.into(),
             shape: Shape::OpenAi,
@@ -52,7 +55,7 @@ impl Problem {
             code: None,
             twice: false,
             headers: HeaderMap::new(),
-        }
+        }))
     }
 
     /// `{"detail": "Not Found"}`.
@@ -63,77 +66,79 @@ impl Problem {
     /// `{"detail": "Method Not Allowed"}`.
     pub(crate) fn method(allowed: &'static str) -> Problem {
         let mut problem = Problem::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-        problem.headers.insert(ALLOW, HeaderValue::from_static(allowed));
+        problem.0.headers.insert(ALLOW, HeaderValue::from_static(allowed));
         problem
     }
 
     pub(crate) fn detail(status: StatusCode, message: impl Into<String>) -> Problem {
-        Problem { shape: Shape::Detail, ..Problem::new(status, message) }
+        let mut problem = Problem::new(status, message);
+        problem.0.shape = Shape::Detail;
+        problem
     }
 
     /// Sets `type`; otherwise it follows from the status.
     pub(crate) fn kind(mut self, kind: &'static str) -> Problem {
-        self.kind = Some(Cow::Borrowed(kind));
+        self.0.kind = Some(Cow::Borrowed(kind));
         self
     }
 
     pub(crate) fn param(mut self, param: impl Into<Cow<'static, str>>) -> Problem {
-        self.param = Some(param.into());
+        self.0.param = Some(param.into());
         self
     }
 
     /// Ends the connection: what is left of the request cannot be told from the next one.
     pub(crate) fn closing(mut self) -> Problem {
-        self.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        self.0.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         self
     }
 
     /// In the dialect that the operation's clients speak.
     pub(crate) fn for_operation(mut self, operation: Operation) -> Problem {
         if operation == Operation::Messages {
-            self.shape = Shape::Anthropic;
+            self.0.shape = Shape::Anthropic;
         }
         self
     }
 
     /// Headers that tell what a failed call cost: nothing.
     pub(crate) fn uncharged(mut self) -> Problem {
-        headers::uncharged(&mut self.headers);
+        headers::uncharged(&mut self.0.headers);
         self
     }
 
     pub(crate) fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     pub(crate) fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     fn retry_after(mut self, seconds: u64) -> Problem {
-        self.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        self.0.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         self
     }
 
     fn body(&self) -> Value {
-        let message = &self.message;
-        match self.shape {
+        let message = &self.0.message;
+        match self.0.shape {
             Shape::Detail => json!({ "detail": message }),
             Shape::Anthropic => {
-                let kind = anthropic_type(self.status.as_u16());
+                let kind = anthropic_type(self.0.status.as_u16());
                 json!({ "type": "error", "error": { "type": kind, "message": message } })
             }
             Shape::OpenAi => {
-                let status = self.status.as_u16();
+                let status = self.0.status.as_u16();
                 let mut error = Map::new();
                 error.insert("message".to_owned(), json!(message));
-                error.insert("type".to_owned(), json!(self.kind.as_deref().unwrap_or(openai_type(status))));
-                error.insert("param".to_owned(), json!(self.param));
+                error.insert("type".to_owned(), json!(self.0.kind.as_deref().unwrap_or(openai_type(status))));
+                error.insert("param".to_owned(), json!(self.0.param));
                 error.insert(
                     "code".to_owned(),
-                    json!(self.code.clone().unwrap_or_else(|| status.to_string())),
+                    json!(self.0.code.clone().unwrap_or_else(|| status.to_string())),
                 );
-                if self.twice {
+                if self.0.twice {
                     error.insert("provider_specific_fields".to_owned(), json!({ "error": message }));
                 }
                 json!({ "error": error })
@@ -145,8 +150,8 @@ impl Problem {
     pub(crate) fn into_reply(self) -> Response<Reply> {
         let body = self.body().to_string();
         let mut response = Response::new(Reply::of(body));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        *response.status_mut() = self.0.status;
+        *response.headers_mut() = self.0.headers;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
@@ -198,13 +203,13 @@ fn failed(upstream: &UpstreamError, error: &CallError) -> Problem {
     let status = StatusCode::from_u16(upstream.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let message = format!("{}. {}", upstream.message, received(&error.model));
     let mut problem = Problem::new(status, message);
-    problem.code = upstream.upstream_code.clone();
-    problem.param = upstream.param.clone().map(Cow::Owned);
+    problem.0.code = upstream.upstream_code.clone();
+    problem.0.param = upstream.param.clone().map(Cow::Owned);
     if status == StatusCode::UNPROCESSABLE_ENTITY {
-        problem.kind = upstream.upstream_type.clone().map(Cow::Owned);
+        problem.0.kind = upstream.upstream_type.clone().map(Cow::Owned);
     }
     if let Some(timeout) = error.timeout {
-        headers::timeout(&mut problem.headers, timeout);
+        headers::timeout(&mut problem.0.headers, timeout);
     }
     match upstream.retry_after {
         Some(seconds) if seconds.is_finite() && seconds >= 0.0 => problem.retry_after(seconds.ceil() as u64),
@@ -247,7 +252,9 @@ fn unknown_model(operation: Operation, model: &str, snapshot: &Snapshot) -> Prob
         "/{}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key.",
         operation.path()
     );
-    Problem { twice: true, ..Problem::new(StatusCode::BAD_REQUEST, message) }
+    let mut problem = Problem::new(StatusCode::BAD_REQUEST, message);
+    problem.0.twice = true;
+    problem
 }
 
 fn no_healthy(model: &str) -> String {
@@ -278,20 +285,17 @@ fn all_cooling(
 
 /// Says behind LiteLLM's text what the admin can do about it.
 fn helped(mut problem: Problem, no_route: &NoRoute, error: &CallError) -> Problem {
+    let message = &mut problem.0.message;
     if let NoRoute::TagMismatch { .. } = no_route {
         let known = explain::known_tags(&error.snapshot, &error.model);
-        let _ = match known.as_slice() {
-            [] => write!(problem.message, ". No deployment of this model carries tags"),
-            known => write!(
-                problem.message,
-                ". Deployments of this model carry the tags {}",
-                python_list(known.iter().copied())
-            ),
-        };
+        if known.is_empty() {
+            message.push_str(". No deployment of this model carries tags");
+        } else {
+            message.push_str(". Deployments of this model carry the tags ");
+            message.push_str(&python_list(known.into_iter()));
+        }
     }
-    problem
-        .message
-        .push_str(". POST /route/explain with the same headers and body shows the decision step by step.");
+    message.push_str(". POST /route/explain with the same headers and body shows the decision step by step.");
     problem
 }
 

@@ -186,12 +186,15 @@ impl Core {
         };
         let (alive, mut finished) = mpsc::channel::<()>(1);
         let app = Arc::new(self.app);
-        let accepting = accept(&listener, &app, &self.permits, &self.shutdown, &alive);
+        // The connections' own signal: they are told to end when nobody can connect any more.
+        let draining = Shutdown::new();
+        let accepting = accept(&listener, &app, &self.permits, &draining, &alive);
         tokio::select! {
             () = accepting => {}
             () = self.shutdown.begun() => {}
         }
         drop(listener);
+        draining.begin();
         drop(alive);
         // Every connection holds a sender; `recv` ends when the last is gone.
         if tokio::time::timeout(self.drain, finished.recv()).await.is_err() {
@@ -205,7 +208,7 @@ async fn accept(
     listener: &TcpListener,
     app: &Arc<App>,
     permits: &Arc<Semaphore>,
-    shutdown: &Shutdown,
+    draining: &Shutdown,
     alive: &mpsc::Sender<()>,
 ) {
     loop {
@@ -222,7 +225,7 @@ async fn accept(
         // another core needs.
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
         let connection =
-            connection(app.clone(), stream, Peer::of(address), permit, shutdown.clone(), alive.clone());
+            connection(app.clone(), stream, Peer::of(address), permit, draining.clone(), alive.clone());
         tokio::spawn(connection);
     }
 }
@@ -238,7 +241,7 @@ async fn connection(
     stream: TcpStream,
     peer: Peer,
     _permit: OwnedSemaphorePermit,
-    shutdown: Shutdown,
+    draining: Shutdown,
     _alive: mpsc::Sender<()>,
 ) {
     // Without it small frames of a stream wait for the client's delayed acknowledgement.
@@ -256,7 +259,7 @@ async fn connection(
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        () = shutdown.begun() => {
+        () = draining.begun() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -42,9 +42,9 @@ pub(crate) fn milliseconds(into: &mut String, duration: Duration) {
     let rest = (micros % 1000) as u32;
     let _ = if rest == 0 {
         into.write_char('0')
-    } else if rest % 100 == 0 {
+    } else if rest.is_multiple_of(100) {
         write!(into, "{}", rest / 100)
-    } else if rest % 10 == 0 {
+    } else if rest.is_multiple_of(10) {
         write!(into, "{:02}", rest / 10)
     } else {
         write!(into, "{rest:03}")

@@ -45,7 +45,7 @@ pub(crate) async fn list(
     let snapshot = shared.router.snapshot();
     let mut data: Vec<_> = listed(&snapshot, wanted.return_wildcard_routes).iter().map(entry).collect();
     if wanted.include_model_access_groups {
-        data.extend(access_groups(&snapshot).into_iter().map(|name| bare_entry(name)));
+        data.extend(access_groups(&snapshot).into_iter().map(bare_entry));
     }
     Json(json!({ "data": data, "object": "list" }))
 }
