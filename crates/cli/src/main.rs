@@ -1,11 +1,13 @@
 //! The binary `tagrail`.
 //!
 //! Map: `flags.rs` what can be typed; `litellm_flags.rs` what people type who come from LiteLLM; one
-//! file for each command: `serve.rs`, `demo.rs`, `check.rs`, `explain.rs`; `report.rs` findings and
-//! `summary.rs` what a configuration holds, as text and as JSON; `logging.rs` the log.
+//! file for each command: `serve.rs`, `demo.rs`, `check.rs`, `explain.rs`; `report.rs` findings,
+//! `summary.rs` what a configuration holds, `differences.rs` what the routing modes make of it;
+//! `logging.rs` the log.
 
 mod check;
 mod demo;
+mod differences;
 mod explain;
 mod flags;
 mod litellm_flags;

@@ -10,7 +10,7 @@
 mod gateway;
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -66,14 +66,50 @@ impl Desk {
 fn check_sums_up_a_good_file() {
     let ended = Desk::with(TIERS).run("check config.yaml");
     assert_eq!(ended.code, 0, "{}", ended.out);
+    let (found, _) = ended.out.split_once("routing modes").unwrap();
     assert_eq!(
-        ended.out,
+        found,
         "config.yaml: 0 errors, 0 warnings\n\
          4 deployments in 2 groups, routing mode tagrail\n  \
            groups     gpt-4   free-model, paid-model, rest\n  \
            wildcards  groq/*  groq\n  \
            tags       default, eu, free, paid\n"
     );
+}
+
+#[test]
+fn the_examples_have_no_mistakes() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let ended = Desk::with(TIERS).run(&format!("check '{}' --json", path.display()));
+            assert_eq!(ended.code, 0, "{}", ended.out);
+            let report: Value = serde_json::from_str(&ended.out).unwrap();
+            for found in report["diagnostics"].as_array().unwrap() {
+                assert_eq!(found["code"], "unset-variable", "{}: {found}", path.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 0);
+}
+
+#[test]
+fn check_shows_where_the_modes_differ() {
+    let config = TIERS.replace("groq/*\"", "gr*oq\"").replace("{enable", "{routing_mode: litellm, enable");
+    let desk = Desk::with(&config);
+    let ended = desk.run("check config.yaml");
+    assert!(ended.out.contains("routing modes tagrail and litellm answer differently"), "{}", ended.out);
+    let ended = desk.run("check config.yaml --json");
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
+    let witnesses = report["mode_differences"]["witnesses"].as_array().unwrap();
+    let open_end = witnesses.iter().find(|found| {
+        let served = &found["litellm"]["served_by"];
+        served[0]["id"] == "groq" && found["tagrail"]["status"] == 400
+    });
+    assert!(open_end.is_some(), "{witnesses:#?}");
 }
 
 #[test]
@@ -230,6 +266,22 @@ async fn a_start_with_mistakes_says_them_and_serves_the_rest() {
     let ended = Desk::with(&config_text(&[good, bad], &strict)).run("--config config.yaml --port 0");
     assert_eq!(ended.code, 1);
     assert!(ended.err.contains("cannot be served"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn without_a_master_key_it_listens_on_loopback_alone() {
+    let upstream = FakeUpstream::start();
+    let open = json!({"model_list": [deployment("m", "up", &[], &upstream.base())]}).to_string();
+    let desk = Desk::with(&open);
+    let config = desk.path();
+    let arguments = ["--config", config.to_str().unwrap(), "--port", "0"];
+    let mut program = Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &[]);
+    program.line("no master key");
+    program.line("on http://127.0.0.1:");
+
+    let locked = config_text(&[deployment("m", "up", &[], &upstream.base())], &json!({}));
+    std::fs::write(&config, locked).unwrap();
+    Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &[]).line("on http://0.0.0.0:");
 }
 
 #[tokio::test]

@@ -99,6 +99,25 @@ async fn a_client_that_hangs_up_ends_the_upstream_call() {
     exchange.closed().await;
 }
 
+#[tokio::test]
+async fn a_stream_in_flight_outlives_the_signal_to_stop() {
+    let upstream = FakeUpstream::start();
+    let mut gateway = Gateway::start(&config(&upstream.base(), &json!({})));
+    let gate = Gate::shut();
+    upstream.reply(Reply::events([event(0, 1), event(1, 1), "[DONE]".to_owned()]).hold_after(1, &gate));
+    let mut client = stream(&gateway).await;
+    client.head().await;
+    client.piece().await.unwrap();
+    gateway.program.terminate();
+    gateway.program.line("stopping");
+    gate.open();
+    let rest = String::from_utf8(client.body().await.to_vec()).unwrap();
+    assert!(rest.contains("\"id\":\"n1\"") && rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    client.closed().await;
+    let (status, lines) = gateway.program.end();
+    assert!(status.success(), "{lines:#?}");
+}
+
 /// The one time that is asserted: with Nagle's algorithm on either side, nearly every chunk waits 40 ms
 /// for the other side's delayed acknowledgement.
 #[tokio::test]

@@ -70,6 +70,12 @@ impl Program {
         kilobytes * 1024
     }
 
+    /// Asks it to end, with SIGTERM.
+    pub fn terminate(&self) {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.id())).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the program runs");
+    }
+
     /// Waits for its end; gives status and all lines.
     pub fn end(mut self) -> (ExitStatus, Vec<String>) {
         loop {

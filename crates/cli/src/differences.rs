@@ -1,0 +1,75 @@
+//! Where the two routing modes part ways on a configuration, with a witness for each: what a migration
+//! from LiteLLM has to look at.
+
+use serde_json::{Value, json};
+use tagrail_config::{Answer, Difference, ModeDifferences};
+
+use crate::report::plural;
+
+/// More names than this are for machines.
+const SHOWN: usize = 10;
+
+/// For each name the simplest request that shows a difference, up to a screenful.
+pub(crate) fn text(found: &ModeDifferences) -> String {
+    if found.differences.is_empty() {
+        return "routing modes tagrail and litellm answer all tried requests alike\n".to_owned();
+    }
+    let mut text = "routing modes tagrail and litellm answer differently, for example:\n".to_owned();
+    let names: Vec<&[Difference]> = found.differences.chunk_by(|a, b| a.model == b.model).collect();
+    let rows: Vec<[String; 4]> = names.iter().take(SHOWN).filter_map(|tried| row(tried)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (request, tagrail) = (width(0), width(1));
+    for [a, b, c, d] in &rows {
+        text.push_str(&format!("  {a:<request$}  tagrail: {b:<tagrail$}  litellm: {c}{d}\n"));
+    }
+    if names.len() > SHOWN {
+        text.push_str(&format!("  and {} more; --json has them all\n", plural(names.len() - SHOWN, "name")));
+    }
+    if found.cut_short {
+        text.push_str("  there are too many names and tags to try them all\n");
+    }
+    text
+}
+
+/// Requests for one name, the simplest first.
+fn row(tried: &[Difference]) -> Option<[String; 4]> {
+    let (first, more) = tried.split_first()?;
+    let request = match first.tags.join(", ") {
+        tags if tags.is_empty() => format!("{} without tags", first.model),
+        tags => format!("{} with {tags}", first.model),
+    };
+    let more = match more.len() {
+        0 => String::new(),
+        1 => "; another set of tags, too".to_owned(),
+        more => format!("; {more} other sets of tags, too"),
+    };
+    Some([request, first.tagrail.to_string(), first.litellm.to_string(), more])
+}
+
+/// All of them.
+pub(crate) fn json(found: &ModeDifferences) -> Value {
+    let witnesses: Vec<Value> = found
+        .differences
+        .iter()
+        .map(|difference| {
+            json!({
+                "model": difference.model,
+                "tags": difference.tags,
+                "tagrail": answer(&difference.tagrail),
+                "litellm": answer(&difference.litellm),
+            })
+        })
+        .collect();
+    json!({"witnesses": witnesses, "cut_short": found.cut_short})
+}
+
+fn answer(answer: &Answer) -> Value {
+    match answer {
+        Answer::Served(served) => {
+            let served: Vec<Value> =
+                served.iter().map(|(id, model)| json!({"id": id, "upstream_model": model})).collect();
+            json!({"served_by": served})
+        }
+        Answer::Refused(status, reason) => json!({"status": status, "reason": reason}),
+    }
+}
