@@ -288,10 +288,9 @@ fn special_size(refusal: &Refusal) -> ErrorKind {
 /// The HTTP status behind an error event: OpenAI-compatible servers put it into `code`, Anthropic
 /// documents a type for each.
 fn status_of(refusal: &Refusal) -> u16 {
-    if let Some(status) = refusal.code.as_deref().and_then(|code| code.parse().ok()) {
-        if (400..600).contains(&status) {
-            return status;
-        }
+    let said = refusal.code.as_deref().and_then(|code| code.parse().ok());
+    if let Some(status) = said.filter(|status| (400..600).contains(status)) {
+        return status;
     }
     match refusal.kind.as_deref() {
         Some("invalid_request_error") => 400,

@@ -8,8 +8,9 @@
 //! Map: `envelope.rs` reading and splicing bodies; `provider.rs` the traits and the list;
 //! `provider/` one file each, `compatible.rs` the table; `dialect/` the hub and the wire formats;
 //! `framing/` bytes to frames ([`SseFramer`]); `scan.rs` the JSON scanner under the envelope;
-//! `reply_span.rs` `model` and `usage` of a reply that passes unchanged ([`reply_spans`]); `target.rs` where a deployment lives; `price.rs` the model catalogue;
-//! `error.rs` what upstreams answer when they refuse.
+//! `reply_span.rs` `model` and `usage` of a reply that passes unchanged ([`reply_spans`]);
+//! `target.rs` where a deployment lives; `price.rs` the model catalogue; `error.rs` what upstreams
+//! answer when they refuse.
 
 mod dialect;
 mod envelope;
@@ -24,6 +25,7 @@ mod reply_span;
 mod scan;
 mod secret;
 mod target;
+mod translation;
 
 pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite};
 pub use error::{ErrorKind, UpstreamError};

@@ -1,6 +1,8 @@
 //! Replies of the dialect that was asked in: what leaves is what came, but for the model's name and
 //! what only the gateway asked for; and however a stream is cut, the same bytes leave.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
 use bytes::Bytes;
 use http::HeaderMap;
 use tagrail_providers::{

@@ -1,4 +1,15 @@
-//! Anthropic's Messages API, as its public API reference describes it.
+//! Anthropic's Messages, as its public API reference and its guides on tool use, vision, extended and
+//! adaptive thinking, prompt caching, structured outputs and streaming describe them: what Anthropic
+//! speaks.
+
+mod reply;
+mod request;
+mod schema;
+mod stream;
+
+pub(crate) use reply::{Broken, reply};
+pub(crate) use request::{About, encode};
+pub(crate) use stream::Events;
 
 /// The error type that Anthropic documents for a status.
 pub(crate) fn error_type(status: u16) -> &'static str {

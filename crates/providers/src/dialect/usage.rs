@@ -29,9 +29,13 @@ struct Details {
 }
 
 impl WireUsage {
-    /// Takes over what a `usage` object says; what it does not say stays.
+    /// Takes over what the text of a `usage` object says.
     pub(crate) fn note(&mut self, json: &[u8]) {
-        let Ok(new) = serde_json::from_slice::<WireUsage>(json) else { return };
+        self.add(serde_json::from_slice(json).unwrap_or_default());
+    }
+
+    /// Takes over what a report says; what it does not say stays.
+    pub(crate) fn add(&mut self, new: WireUsage) {
         let known = *self;
         *self = WireUsage {
             prompt_tokens: new.prompt_tokens.or(known.prompt_tokens),

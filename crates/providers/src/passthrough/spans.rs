@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::scan::{Fault, Found, Scanner, Walk};
+use crate::scan::{Broken, Found, Scanner, Walk};
 
 /// Members of the outer object, and of the reply that an event wraps (`response` in OpenAI's
 /// responses, `message` in Anthropic's messages).
@@ -27,10 +27,10 @@ impl Spans {
     ///
     /// # Errors
     /// It is not one JSON object.
-    pub(super) fn of(bytes: &[u8]) -> Result<Spans, Fault> {
+    pub(super) fn of(bytes: &[u8]) -> Result<Spans, Broken> {
         let mut start = Scanner::new(bytes, 0);
         if start.peek() != Some(b'{') {
-            return Err(start.fault("expected an object"));
+            return Err(Broken);
         }
         let mut spans = Spans::default();
         let mut walk = Walk::new(bytes, start.at(), 1);
@@ -43,7 +43,7 @@ impl Spans {
                 _ => spans.either(bytes, &found),
             }
         }
-        walk.into_scanner().end()?;
+        walk.scanner().end()?;
         Ok(spans)
     }
 
@@ -56,7 +56,7 @@ impl Spans {
         }
     }
 
-    fn wrapped(&mut self, bytes: &[u8], outer: &Found) -> Result<(), Fault> {
+    fn wrapped(&mut self, bytes: &[u8], outer: &Found) -> Result<(), Broken> {
         let mut walk = Walk::new(bytes, outer.value, 2);
         while let Some(found) = walk.member()? {
             self.either(bytes, &found);
@@ -64,7 +64,7 @@ impl Spans {
         Ok(())
     }
 
-    fn choices(&mut self, bytes: &[u8], outer: &Found) -> Result<(), Fault> {
+    fn choices(&mut self, bytes: &[u8], outer: &Found) -> Result<(), Broken> {
         let mut list = Walk::new(bytes, outer.value, 2);
         self.no_choices = true;
         while let Some((start, _)) = list.element()? {

@@ -119,12 +119,13 @@ impl Stream {
             return Ok(());
         }
         let bytes = frame.bytes();
-        if let Some((comes, leaves)) = &self.learnt {
-            if bytes.starts_with(comes) && is_plain(&bytes[comes.len()..]) {
-                out.push(leaves.clone());
-                out.push(bytes.slice(comes.len()..));
-                return Ok(());
-            }
+        if let Some((comes, leaves)) = &self.learnt
+            && bytes.starts_with(comes)
+            && is_plain(&bytes[comes.len()..])
+        {
+            out.push(leaves.clone());
+            out.push(bytes.slice(comes.len()..));
+            return Ok(());
         }
         match frame.data_span() {
             Some(span) if is_delta(&bytes[span.clone()]) => out.push(bytes.clone()),
@@ -187,28 +188,21 @@ impl Stream {
     }
 }
 
-/// The frame that tells a client that its stream broke. OpenAI documents none for chat: the shape is
-/// LiteLLM's, which OpenAI's clients raise as an error.
+/// The frame that tells a client that its stream broke.
 pub(super) fn error_frame(operation: Operation, error: &UpstreamError) -> Bytes {
-    let code = error.upstream_code.clone().unwrap_or_else(|| error.status.to_string());
     match operation {
         Operation::Messages => {
-            let kind = crate::dialect::anthropic_error_type(error.status);
+            let kind = crate::dialect::anthropic_messages::error_type(error.status);
             let body = json!({"type": "error", "error": {"type": kind, "message": error.message}});
             format!("event: error\ndata: {body}\n\n").into()
         }
         Operation::Responses => {
+            let code = error.upstream_code.clone().unwrap_or_else(|| error.status.to_string());
             let body = json!({"type": "error", "code": code, "message": error.message, "param": error.param});
             format!("event: error\ndata: {body}\n\n").into()
         }
         Operation::ChatCompletions | Operation::Completions | Operation::Embeddings => {
-            let inner = json!({
-                "message": error.message,
-                "type": error.upstream_type,
-                "param": error.param,
-                "code": code,
-            });
-            format!("data: {}\n\n", json!({ "error": inner })).into()
+            crate::dialect::openai_chat::error_frame(error)
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Anthropic: Messages as they come, OpenAI's chat translated.
 
+use bytes::Bytes;
 use http::HeaderMap;
 
 use super::{Access, Ask, Prepared, Provider, Scheme, Shown};
+use crate::dialect::anthropic_messages::{self, About};
+use crate::dialect::openai_chat;
 use crate::passthrough::Passthrough;
-use crate::{MetadataRule, Operation, Rewrite, UpstreamError};
+use crate::translation::Translation;
+use crate::{Catalogue, MetadataRule, Operation, Place, Rewrite, UpstreamError};
 
 /// The one row.
 pub(super) static ANTHROPIC: Anthropic = Anthropic {
@@ -36,7 +40,7 @@ impl Provider for Anthropic {
     }
 
     fn serves(&self, operation: Operation) -> bool {
-        matches!(operation, Operation::Messages)
+        matches!(operation, Operation::Messages | Operation::ChatCompletions)
     }
 
     fn prepare<'a>(&self, ask: &Ask<'a>) -> Result<Prepared<'a>, UpstreamError> {
@@ -46,16 +50,39 @@ impl Provider for Anthropic {
         let place = ask.target.resolve(ask.upstream_model)?;
         let mut entry = ask.target.enter(&place, ask.envelope)?;
         let path = entry.path(tail(entry.base_path()));
-        let body = ask.envelope.rewrite(&Rewrite {
-            model: place.model,
-            ask_usage: false,
-            metadata: MetadataRule::UserIdOnly,
-            drop_user: false,
-            defaults: ask.target.defaults(),
-        });
+        let key = entry.key.clone();
+        if ask.operation == Operation::ChatCompletions {
+            let body = vec![translated(ask, &place)?];
+            return Ok(entry.prepared(path, body, Box::new(Translation::new(self.name(), ask, key))));
+        }
         pass_on(ask.client_headers, &mut entry.headers);
-        let coder = Passthrough::new(self.name(), ask, false, entry.key.clone());
-        Ok(entry.prepared(path, body, Box::new(coder)))
+        let body = ask.envelope.rewrite(&rewrite(ask, &place, MetadataRule::UserIdOnly));
+        Ok(entry.prepared(path, body, Box::new(Passthrough::new(self.name(), ask, false, key))))
+    }
+}
+
+/// The chat request as a Messages request. The splice comes first, so that the gateway's fields are
+/// gone and the deployment's defaults and `extra_body` are there.
+fn translated(ask: &Ask<'_>, place: &Place<'_>) -> Result<Bytes, UpstreamError> {
+    let body = ask.envelope.rewrite(&rewrite(ask, place, MetadataRule::Drop)).concat();
+    let about = About {
+        model: place.model,
+        max_output_tokens: Catalogue
+            .facts(place.provider.name(), place.model)
+            .and_then(|facts| facts.max_output_tokens),
+        drop_params: ask.target.drop_params(),
+    };
+    let message = anthropic_messages::encode(openai_chat::decode(&body)?, &about)?;
+    Ok(Bytes::from(message.to_string()))
+}
+
+fn rewrite<'a>(ask: &Ask<'a>, place: &Place<'a>, metadata: MetadataRule) -> Rewrite<'a> {
+    Rewrite {
+        model: place.model,
+        ask_usage: false,
+        metadata,
+        drop_user: false,
+        defaults: ask.target.defaults(),
     }
 }
 

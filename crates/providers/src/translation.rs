@@ -1,0 +1,105 @@
+//! The coder where the client speaks OpenAI's chat and the upstream Anthropic's messages.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::de::IgnoredAny;
+
+use crate::dialect::anthropic_messages::{self, Broken, Events};
+use crate::dialect::openai_chat::{self, Chunks};
+use crate::framing::{SseFrame, SseFramer};
+use crate::{Ask, Coder, ErrorKind, Secret, UpstreamError, Usage};
+
+/// Translates the answers of one call.
+pub(crate) struct Translation {
+    provider: &'static str,
+    echo: Option<String>,
+    created: u64,
+    key: Option<Secret>,
+    /// Of a whole reply.
+    usage: Option<Usage>,
+    framer: SseFramer,
+    events: Events,
+    chunks: Chunks,
+}
+
+impl Translation {
+    /// A coder for one attempt.
+    pub(crate) fn new(provider: &'static str, ask: &Ask<'_>, key: Option<Secret>) -> Translation {
+        Translation {
+            provider,
+            echo: ask.echo_model.map(str::to_owned),
+            created: ask.created,
+            key,
+            usage: None,
+            framer: SseFramer::default(),
+            events: Events::default(),
+            chunks: Chunks::new(ask.created, ask.echo_model, ask.envelope.wants_usage()),
+        }
+    }
+
+    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {
+        let Some(data) = frame.data().filter(|_| !self.events.ended()) else { return Ok(()) };
+        let mut events = Vec::new();
+        let read = self.events.read(&data, &mut events);
+        read.map_err(|broken| self.broken(&broken, &data))?;
+        let usage = self.events.usage();
+        for event in events {
+            self.chunks.write(event, usage, out);
+        }
+        Ok(())
+    }
+
+    fn broken(&self, broken: &Broken, body: &[u8]) -> UpstreamError {
+        match broken {
+            Broken::Refused => UpstreamError::from_event(self.provider, body, self.key.as_ref()),
+            Broken::Unreadable => {
+                let what = "the reply is not one that Anthropic describes";
+                UpstreamError::new(ErrorKind::Internal, 500, self.provider, what)
+            }
+        }
+    }
+}
+
+impl Coder for Translation {
+    fn whole(&mut self, body: Bytes) -> Result<Vec<Bytes>, UpstreamError> {
+        let reply = anthropic_messages::reply(&body).map_err(|broken| self.broken(&broken, &body))?;
+        self.usage = reply.usage;
+        let model = self.echo.clone().unwrap_or_else(|| reply.model.clone());
+        Ok(vec![openai_chat::reply(reply, &model, self.created)])
+    }
+
+    fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
+        UpstreamError::from_reply(self.provider, status, headers, body, self.key.as_ref())
+    }
+
+    fn push(&mut self, bytes: Bytes, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {
+        let mut frames = Vec::new();
+        let fits = self.framer.push(bytes, &mut frames);
+        for frame in frames {
+            self.frame(&frame, out)?;
+        }
+        fits.map_err(|_| UpstreamError::connection(self.provider, "an event of the stream is too long"))
+    }
+
+    fn end(&mut self, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {
+        if let Some(rest) = self.framer.end() {
+            // What a cut left behind is no event; what was only not ended is one.
+            let whole = |data: &[u8]| serde_json::from_slice::<IgnoredAny>(data).is_ok();
+            if rest.is_complete() || rest.data().is_some_and(|data| whole(&data)) {
+                self.frame(&rest, out)?;
+            }
+        }
+        if self.events.ended() {
+            return Ok(());
+        }
+        Err(UpstreamError::connection(self.provider, "the upstream ended the stream too early"))
+    }
+
+    fn error_frame(&self, error: &UpstreamError) -> Bytes {
+        openai_chat::error_frame(error)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage.or_else(|| self.events.usage())
+    }
+}
