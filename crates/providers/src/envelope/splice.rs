@@ -39,8 +39,11 @@ pub(super) fn rewritten(envelope: &Envelope, rewrite: &Rewrite<'_>) -> Vec<Bytes
         splice.string(rewrite.model);
     }
     for member in envelope.members.iter() {
+        if merged.iter().any(|(key, _)| envelope.is(member, key)) {
+            splice.cut(member);
+            continue;
+        }
         match change(envelope, rewrite, member) {
-            Change::Keep if merged.iter().any(|(key, _)| envelope.is(member, key)) => splice.cut(member),
             Change::Keep => splice.keep(member),
             Change::Cut => splice.cut(member),
             Change::Rename => {
