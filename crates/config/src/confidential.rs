@@ -1,7 +1,5 @@
 //! Which values are nobody's business: not `/model/info`'s, not a diagnostic's.
 
-use std::ops::Range;
-
 use crate::node::{Map, Node, Value};
 
 /// Whether the value of a key is a secret, by the key's name.
@@ -10,8 +8,17 @@ pub(crate) fn is_secret(key: &str) -> bool {
     if key.contains("cost") || key == "litellm_credential_name" || key == "credential_name" {
         return false;
     }
-    let named =
-        ["secret", "password", "passwd", "credential", "authorization", "cookie", "api_key", "access_key"];
+    let named = [
+        "secret",
+        "password",
+        "passwd",
+        "credentials",
+        "authorization",
+        "bearer",
+        "cookie",
+        "api_key",
+        "access_key",
+    ];
     named.iter().any(|name| key.contains(name))
         || key.ends_with("key")
         || key.ends_with("token")
@@ -26,6 +33,10 @@ pub(crate) fn shown(map: &Map) -> serde_json::Map<String, serde_json::Value> {
 
 fn shown_value(key: &str, node: &Node) -> serde_json::Value {
     match &node.value {
+        // The names of headers say nothing certain about what is in them.
+        Value::Map(map) if matches!(key, "headers" | "extra_headers") => {
+            map.entries.iter().map(|entry| (entry.key.clone(), serde_json::Value::from(MASK))).collect()
+        }
         Value::Map(map) => serde_json::Value::Object(shown(map)),
         Value::List(list) => list.iter().map(|item| shown_value(key, item)).collect(),
         Value::Text(text) => serde_json::Value::String(without_password(text)),
@@ -43,51 +54,35 @@ fn without_password(text: &str) -> String {
     }
 }
 
-/// A line with the values of secret keys masked, and where in the original they were.
-pub(crate) struct Masked {
-    pub(crate) text: String,
-    hidden: Vec<Range<usize>>,
-}
-
 /// What stands for a secret.
 const MASK: &str = "***";
 
-/// Masks a line of a configuration. Works on text, because a file that is not YAML has lines too.
-pub(crate) fn masked(line: &str) -> Masked {
-    let mut masked = Masked { text: String::with_capacity(line.len()), hidden: Vec::new() };
+/// A line of a configuration with the values of secret keys masked. Works on text, because a file
+/// that is not YAML has lines too. A mask before the byte `column` is as long as what it hides, so
+/// that what stands there keeps its place.
+pub(crate) fn masked(line: &str, column: usize) -> String {
+    let mut masked = String::with_capacity(line.len());
     let mut shown_to = 0;
     let mut from = 0;
     while let Some(colon) = line[from..].find(':').map(|at| from + at) {
         from = colon + 1;
-        let value = colon + 1 + line[colon + 1..].len() - line[colon + 1..].trim_start().len();
-        let separated = value > colon + 1 || line[value..].starts_with(['"', '\'']);
+        let value = line.len() - line[from..].trim_start().len();
+        let separated = value > from || line[value..].starts_with(['"', '\'']);
         if !separated || !is_secret(key_before(&line[..colon])) {
             continue;
         }
         let end = value + value_end(&line[value..]);
         // A reference is no secret, and says which variable to set.
         if end > value && !line[value..].starts_with("os.environ/") {
-            masked.text.push_str(&line[shown_to..value]);
-            masked.text.push_str(MASK);
-            masked.hidden.push(value..end);
+            masked.push_str(&line[shown_to..value]);
+            let hidden = line[value..end].chars().count();
+            masked.push_str(&if end <= column { "*".repeat(hidden) } else { MASK.to_owned() });
             shown_to = end;
         }
-        from = end;
+        from = end.max(from);
     }
-    masked.text.push_str(&line[shown_to..]);
+    masked.push_str(&line[shown_to..]);
     masked
-}
-
-impl Masked {
-    /// Where a byte of the original line is in the masked one.
-    pub(crate) fn position(&self, byte: usize) -> usize {
-        let mut position = byte;
-        for hidden in self.hidden.iter().rev().filter(|hidden| hidden.start < byte) {
-            let skipped = byte.min(hidden.end) - hidden.start;
-            position = position - skipped + if byte < hidden.end { 0 } else { MASK.len() };
-        }
-        position.min(self.text.len())
-    }
 }
 
 /// The key that ends before a colon.
@@ -98,13 +93,18 @@ fn key_before(text: &str) -> &str {
     start.map_or(key, |at| key[at..].trim_start_matches(|c| !part_of_key(c)))
 }
 
-/// Where the value of a key ends: at the end of its quotes, at the next item of a flow map, else
-/// with the line, a comment included.
+/// Where the value of a key ends: at the end of its quotes or list, at the next item of a flow map,
+/// else with the line, a comment included. A map's own keys say what in it is secret.
 fn value_end(value: &str) -> usize {
-    if let Some(quote @ ('"' | '\'')) = value.chars().next() {
-        return value[1..].find(quote).map_or(value.len(), |at| at + 2);
+    let list = value.strip_prefix('[').map(str::trim_start);
+    if value.starts_with('{') || list.is_some_and(|items| items.starts_with('{')) {
+        return 0;
     }
-    value.find([',', '}']).unwrap_or(value.len())
+    match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => value[1..].find(quote).map_or(value.len(), |at| at + 2),
+        Some('[') => value.find(']').map_or(value.len(), |at| at + 1),
+        _ => value.find([',', '}']).unwrap_or(value.len()),
+    }
 }
 
 #[cfg(test)]
@@ -136,19 +136,18 @@ mod tests {
             ("tags: [a, b]", "tags: [a, b]"),
             ("max_tokens: 5", "max_tokens: 5"),
             ("api_key:", "api_key:"),
+            ("credentials: [{api_key: k, name: n}]", "credentials: [{api_key: ***, name: n}]"),
+            ("access_keys: [a, b]  # x", "access_keys: ***  # x"),
         ] {
-            assert_eq!(masked(line).text, shown);
+            assert_eq!(masked(line, 0), shown);
         }
     }
 
     #[test]
-    fn places_behind_a_mask_move_with_it() {
-        let line = "{api_key: sk-12345, tags: x}";
-        let masked = masked(line);
-        assert_eq!(masked.text, "{api_key: ***, tags: x}");
-        let moved = masked.position(line.find("tags").unwrap());
-        assert_eq!(&masked.text[moved..], "tags: x}");
-        assert_eq!(masked.position(3), 3);
+    fn what_stands_behind_a_mask_keeps_its_place() {
+        let line = "{api_key: sk-12345, tags: x, token: y}";
+        let tags = line.find("tags").unwrap();
+        assert_eq!(masked(line, tags), "{api_key: ********, tags: x, token: ***}");
     }
 
     #[test]

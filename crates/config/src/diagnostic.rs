@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Message, Origin, Renderer, Snippet};
 use serde_json::json;
 
 use crate::confidential::masked;
@@ -83,16 +83,18 @@ impl Diagnostic {
         };
         let title = level.primary_title(self.message.as_str()).id(self.code);
         let excerpt = self.spot.as_ref().and_then(|spot| Excerpt::of(spot, sources));
-        let mut group = match (&excerpt, &self.spot) {
-            (Some(excerpt), _) => title.element(
-                Snippet::source(excerpt.line.as_str())
-                    .line_start(excerpt.number)
-                    .path(excerpt.path.as_str())
-                    .annotation(AnnotationKind::Primary.span(excerpt.start..excerpt.end)),
-            ),
-            (None, Some(spot)) => title.element(Level::NOTE.message(spot.to_string())),
-            (None, None) => title.elements(Vec::<annotate_snippets::Message<'_>>::new()),
-        };
+        let mut group = title.elements(Vec::<Message<'_>>::new());
+        if let Some(spot) = &self.spot {
+            let path = spot.file.display().to_string();
+            group = match &excerpt {
+                Some(excerpt) => {
+                    let mark = AnnotationKind::Primary.span(excerpt.start..excerpt.end);
+                    let snippet = Snippet::source(excerpt.line.as_str()).line_start(spot.line).path(path);
+                    group.element(snippet.annotation(mark))
+                }
+                None => group.element(Origin::path(path).line(spot.line).char_column(spot.column)),
+            };
+        }
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
@@ -116,11 +118,9 @@ impl Diagnostic {
     }
 }
 
-/// The line of a spot as it may be shown.
+/// The line of a spot as it may be shown, and what of it is meant, in bytes.
 struct Excerpt {
-    path: String,
     line: String,
-    number: usize,
     start: usize,
     end: usize,
 }
@@ -128,17 +128,12 @@ struct Excerpt {
 impl Excerpt {
     fn of(spot: &Spot, sources: &Sources) -> Option<Excerpt> {
         let line = sources.text(&spot.file)?.lines().nth(spot.line.checked_sub(1)?)?;
-        let byte = line.char_indices().nth(spot.column.checked_sub(1)?).map_or(line.len(), |(byte, _)| byte);
-        let shown = masked(line);
-        let start = shown.position(byte);
-        let end = (start + word(&shown.text[start..])).max(start + 1).min(shown.text.len().max(start));
-        Some(Excerpt {
-            path: spot.file.display().to_string(),
-            line: shown.text,
-            number: spot.line,
-            start,
-            end,
-        })
+        let column = spot.column.checked_sub(1)?;
+        let byte = |line: &str| line.char_indices().nth(column).map_or(line.len(), |(byte, _)| byte);
+        let line = masked(line, byte(line));
+        let start = byte(&line);
+        let end = start + word(&line[start..]);
+        Some(Excerpt { line, start, end })
     }
 }
 

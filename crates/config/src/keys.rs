@@ -17,6 +17,9 @@ pub(crate) use litellm::{CHECKING_CALLBACKS, LITELLM};
 pub(crate) use params::{CALL, INFO, PARAMS, is_price};
 pub(crate) use router::ROUTER;
 
+/// What the keys begin with under which people keep values for anchors.
+const SCRATCH: [&str; 3] = ["x-", "_", "."];
+
 /// The keys of one map of the configuration.
 pub(crate) struct Section {
     /// Where it is, for a sentence.
@@ -157,6 +160,9 @@ impl Section {
     }
 
     fn unknown(&self, entry: &Entry, findings: &mut Findings) {
+        if SCRATCH.iter().any(|start| entry.key.starts_with(start)) {
+            return;
+        }
         let message = format!("`{}` is not a key of {}, and is ignored", entry.key, self.name);
         let help = self.nearest(&entry.key).map(|near| format!("did you mean `{near}`?"));
         findings.warn("unknown-key", entry.at, message, help);

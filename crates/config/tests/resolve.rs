@@ -25,18 +25,22 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resolve")
 }
 
+fn cases() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let mut cases: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect();
+    cases.sort();
+    assert!(cases.len() > 30, "the cases are gone");
+    cases
+}
+
 #[test]
 fn every_case_means_what_its_snapshot_says() {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("resolve");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    let mut cases: Vec<PathBuf> =
-        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    cases.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    cases.sort();
-    assert!(cases.len() > 10, "the cases are gone");
-    for path in cases {
+    for path in cases() {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let loaded = load(&path, &environment);
         settings.set_description(name);
@@ -94,6 +98,52 @@ fn deployment(spec: &DeploymentSpec, settings: &DeploymentSettings, text: &mut S
     writeln!(text, "  mock_response, max_parallel_requests, access_groups: {rest:?}").unwrap();
     writeln!(text, "  params {}", serde_json::to_string(&settings.shown_params).unwrap()).unwrap();
     writeln!(text, "  info {}", serde_json::to_string(&settings.info).unwrap()).unwrap();
+}
+
+/// Every code that a configuration can provoke is provoked by a case.
+#[test]
+fn every_code_has_a_case() {
+    let mut codes = std::collections::BTreeSet::new();
+    for path in cases() {
+        codes.extend(load(&path, &environment).diagnostics.into_iter().map(|found| found.code));
+    }
+    let expected = [
+        "bad-fallback",
+        "bad-regex",
+        "bad-target",
+        "bad-value",
+        "duplicate-id",
+        "duplicate-key",
+        "empty-file",
+        "fail-open-group",
+        "fallback-text",
+        "fewer-stars",
+        "guessed-provider",
+        "include-missing",
+        "missing-key",
+        "more-stars",
+        "no-effect",
+        "no-master-key",
+        "not-settable",
+        "not-yet-supported",
+        "odd-tag",
+        "open-end",
+        "order-hides",
+        "string-switch",
+        "tag-switch-conflict",
+        "tags-off",
+        "text-for-number",
+        "unknown-credential",
+        "unknown-key",
+        "unknown-target",
+        "unprotected",
+        "unset-variable",
+        "weight-hides",
+        "wildcard-order",
+        "wrong-type",
+        "yaml",
+    ];
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -38,6 +38,10 @@ fn options() -> serde_saphyr::Options {
             max_nodes: MAX_NODES,
             max_events: 2 * MAX_NODES,
             max_documents: 1,
+            // One anchor may serve every deployment; what that costs, the replay limit bounds.
+            max_aliases: MAX_NODES,
+            max_merge_keys: MAX_NODES,
+            enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: MAX_REPLAYED,
@@ -53,21 +57,25 @@ fn options() -> serde_saphyr::Options {
 /// What is wrong with the YAML. The commonest mistake gets its own words.
 fn refuse(text: &str, file: usize, error: &serde_saphyr::Error, findings: &mut Findings) {
     let at = error.location().map(|found| place(file, found));
-    let line = at.and_then(|at| text.lines().nth(at.line.saturating_sub(1))).unwrap_or_default();
-    let value: String =
-        at.map(|at| line.chars().skip(at.column.saturating_sub(1)).collect()).unwrap_or_default();
-    let value = value.split(" #").next().unwrap_or_default().trim_end_matches([',', '}', ']', ' ']);
-    let (message, help) = if value.starts_with('*') {
-        (
+    let (message, help) = match at.and_then(|at| value_at(text, at)) {
+        Some(value) if value.starts_with('*') => (
             format!("`{value}` without quotes is a YAML alias, not a pattern"),
             Some(format!("write it in quotes: \"{value}\"")),
-        )
-    } else if value.starts_with(['%', '@', '`']) {
-        ("a value may not begin with this character".to_owned(), Some("write the value in quotes".to_owned()))
-    } else {
-        (yaml_words(error), None)
+        ),
+        Some(value) if value.starts_with(['%', '@', '`']) => (
+            "a value may not begin with this character".to_owned(),
+            Some("write the value in quotes".to_owned()),
+        ),
+        _ => (yaml_words(error), None),
     };
     findings.refuse("yaml", at, message, help);
+}
+
+/// The text that begins at a place, up to a space or the end of an item.
+fn value_at(text: &str, at: Place) -> Option<&str> {
+    let line = text.lines().nth(at.line.checked_sub(1)?)?;
+    let (start, _) = line.char_indices().nth(at.column.checked_sub(1)?)?;
+    line[start..].split([' ', ',', '}', ']']).next()
 }
 
 /// The parser's own words without its place, which has a field of its own.

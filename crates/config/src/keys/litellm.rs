@@ -17,11 +17,12 @@ pub(crate) const LITELLM: Section = Section {
         "model_alias_map",
         "drop_params",
         "require_auth_for_metrics_endpoint",
+    ],
+    quiet: &[
+        // Looked at by name: some of their values check what passes.
         "callbacks",
         "success_callback",
         "failure_callback",
-    ],
-    quiet: &[
         "set_verbose",
         "json_logs",
         "telemetry",
@@ -173,6 +174,7 @@ pub(crate) const LITELLM: Section = Section {
         "skip_tool_message_in_guardrail",
     ],
     later: &[
+        ("enable_json_schema_validation", "replies are not held against their schema"),
         ("modify_params", "requests go upstream as they came"),
         ("add_function_to_prompt", "requests go upstream as they came"),
         ("cache", "no reply is cached"),
@@ -240,7 +242,6 @@ pub(crate) const LITELLM: Section = Section {
         ("post_call_rules", "replies would pass unchecked"),
         ("blocked_user_list", "those users would get in"),
         ("banned_keywords_list", "those words would pass"),
-        ("enable_json_schema_validation", "replies would not be held against their schema"),
         ("validate_end_user_id_in_db", "unknown users would get in"),
         ("block_requests_for_models_without_pricing", "such requests would pass"),
         ("require_managed_files", "other callers' files could be named"),

@@ -43,6 +43,9 @@ pub(crate) const ROUTER: Section = Section {
         "health_check_staleness_threshold",
         "health_check_ignore_transient_errors",
         "max_retries",
+        // Refused by name, with where they belong.
+        "health_check_interval",
+        "health_check_concurrency",
         "auto_router_capability_limit",
     ],
     later: &[

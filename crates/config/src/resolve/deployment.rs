@@ -88,7 +88,7 @@ pub(super) fn read(
         let tags = params.get("tags").and_then(Node::as_list).unwrap_or_default();
         unreadable.tags = tags.iter().filter_map(Node::as_text).map(str::to_owned).collect();
         unreadable.group = group;
-        unreadable.id = info.get("id").and(Some(draft.spec.id));
+        unreadable.id = (!params.entries.is_empty()).then_some(draft.spec.id);
         unreadable.wrong = wrong;
         Err(unreadable)
     }
@@ -215,14 +215,7 @@ fn read_params(
     let mut wrong = reader.wrong;
 
     let mut reader = Reader::new(filled, findings);
-    if reader.entry("model").is_none()
-        && let Some(first) = filled.entries.first()
-    {
-        let message = "`litellm_params` needs `model`".to_owned();
-        let help = Some("add `model: provider/name`, for instance `model: openai/gpt-4o`".to_owned());
-        reader.reject("missing-key", first.at, message, help);
-    }
-    let model = reader.text("model").unwrap_or_default();
+    let model = model(&mut reader, filled);
     let spec = DeploymentSpec {
         id: id.clone(),
         group: group.to_owned(),
@@ -260,6 +253,21 @@ fn read_params(
     };
     wrong.append(&mut reader.wrong);
     (draft, wrong)
+}
+
+/// `model`, without which there is no deployment.
+fn model(reader: &mut Reader<'_, '_>, params: &Map) -> String {
+    let entry = params.entry("model");
+    if let (None, Some(at)) = (reader.entry("model"), entry.or(params.entries.first()).map(|entry| entry.at))
+    {
+        let message = match entry.and_then(|entry| entry.value.variable.as_deref()) {
+            Some(variable) => format!("`litellm_params` needs `model`, and `{variable}` is not set"),
+            None => "`litellm_params` needs `model`".to_owned(),
+        };
+        let help = "add `model: provider/name`, for instance `model: openai/gpt-4o`".to_owned();
+        reader.reject("missing-key", at, message, Some(help));
+    }
+    reader.text("model").unwrap_or_default()
 }
 
 /// `model_info.id`; a number becomes text.

@@ -6,11 +6,12 @@ mod tags;
 mod wildcards;
 
 use tagrail_providers::Catalogue;
-use tagrail_routing::{DeploymentIndex, DeploymentSpec, RoutingTable, TableSpec};
+use tagrail_routing::{DeploymentIndex, DeploymentSpec, RoutingMode, RoutingTable, TableSpec};
 
 use super::locate;
 use crate::findings::Findings;
 use crate::node::{Map, Node, Place, Value};
+use crate::reading::as_whole;
 
 /// What there is to look at.
 pub(super) struct Seen<'a> {
@@ -39,6 +40,7 @@ struct Member<'a> {
 /// Looks at everything.
 pub(super) fn look(seen: &Seen<'_>, findings: &mut Findings) {
     let groups = seen.groups();
+    three_fails(seen, findings);
     tags::look(seen, &groups, findings);
     for group in &groups {
         balance::look(group, findings);
@@ -80,6 +82,16 @@ impl Member<'_> {
 
     fn has_tags(&self) -> bool {
         !self.spec.tags.is_empty() || !self.spec.tag_regex.is_empty()
+    }
+}
+
+/// LiteLLM takes its own default for unwritten (row D9).
+fn three_fails(seen: &Seen<'_>, findings: &mut Findings) {
+    let Some(node) = seen.router.get("allowed_fails") else { return };
+    if seen.spec.mode == RoutingMode::Litellm && as_whole(node) == Some(3) {
+        let message =
+            "`allowed_fails: 3` has no effect in LiteLLM, nor in `routing_mode: litellm`".to_owned();
+        findings.warn("no-effect", node.at, message, Some("write another number".to_owned()));
     }
 }
 

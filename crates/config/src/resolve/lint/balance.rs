@@ -18,8 +18,9 @@ pub(super) fn look(group: &Group<'_>, findings: &mut Findings) {
         if member.spec.order.is_none() {
             if let Some(other) = rivals.iter().find(|other| other.spec.order.is_some()) {
                 let message = format!(
-                    "`{}` has no `order` beside `{}`, which has one: where both could serve, it is not chosen",
-                    member.spec.id, other.spec.id
+                    "this deployment of `{}` has no `order`, and the one at line {} has: where both could serve, it \
+                     is not chosen",
+                    group.name, other.node.at.line
                 );
                 findings.warn("order-hides", member.place("order"), message, Some(largest(&rivals)));
                 continue;
@@ -60,9 +61,9 @@ fn unweighted(member: &Member<'_>, rivals: &[&Member<'_>], findings: &mut Findin
             // A weight of 0 that is written is meant.
             if weight(member.spec).is_none() {
                 let message = format!(
-                    "`{}` has no `{key}` beside `{}`, which has one: it counts as 0, and gets calls only when \
-                     that one fails",
-                    member.spec.id, other.spec.id
+                    "this deployment of `{}` has no `{key}`, and the one at line {} has: it counts as 0, and gets \
+                     calls only when that one fails",
+                    member.spec.group, other.node.at.line
                 );
                 let help = format!("give every deployment a `{key}`, or none");
                 findings.warn("weight-hides", member.place(key), message, Some(help));

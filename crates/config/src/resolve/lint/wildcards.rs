@@ -26,32 +26,24 @@ fn stars(seen: &Seen<'_>, member: &Member<'_>, findings: &mut Findings) {
     let captured = member.spec.group.matches('*').count();
     let upstream = member.spec.model.matches('*').count();
     let (group, model) = (&member.spec.group, &member.spec.model);
-    if upstream > captured {
-        let left = upstream - captured;
-        let message = format!(
-            "`{model}` has {upstream} stars and `{group}` captures {captured}: {left} of them go upstream as they stand"
-        );
-        findings.warn(
-            "more-stars",
-            member.place("model"),
-            message,
-            Some("give both the same number of stars".into()),
-        );
-    } else if upstream > 0 && upstream < captured {
-        let fate = match seen.spec.mode {
-            RoutingMode::Tagrail => {
-                "they are filled with the last captures; LiteLLM sends the requested name instead"
-            }
-            RoutingMode::Litellm => "the requested name goes upstream instead",
-        };
-        let message = format!("`{model}` has {upstream} stars and `{group}` captures {captured}: {fate}");
-        findings.warn(
-            "fewer-stars",
-            member.place("model"),
-            message,
-            Some("give both the same number of stars".into()),
-        );
-    }
+    let message =
+        format!("upstream, `{model}` has {}; `{group}` captures {captured}", count(upstream, "star"));
+    let fate = match (upstream, seen.spec.mode) {
+        (0, _) => return,
+        (more, _) if more > captured => "what is left of them goes upstream as it stands",
+        (fewer, RoutingMode::Tagrail) if fewer < captured => {
+            "the last captures are used, where LiteLLM sends the requested name"
+        }
+        (fewer, RoutingMode::Litellm) if fewer < captured => "the requested name goes upstream instead",
+        _ => return,
+    };
+    let code = if upstream > captured { "more-stars" } else { "fewer-stars" };
+    let help = "give both the same number of stars".to_owned();
+    findings.warn(code, member.place("model"), format!("{message}: {fate}"), Some(help));
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// LiteLLM anchors patterns at the start only (row D2).
