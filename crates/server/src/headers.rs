@@ -26,7 +26,7 @@ const USUAL: usize = 56;
 /// Most names of upstream headers that a core remembers the prefixed form of.
 const REMEMBERED: usize = 256;
 
-/// What cannot stand in a header value as it is, and the sign that says so (row D33).
+/// What cannot stand in a header value as it is, and the sign that says so.
 const UNFIT: &AsciiSet = &CONTROLS.add(b'%');
 
 /// The same, of a name whose spaces would be trimmed.
@@ -244,15 +244,17 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| ZERO.clone())
 }
 
-/// A name as a header value: as it is where that is possible and unmistakable, else percent-encoded.
+/// A name as a header value: as it is, in Latin-1 like LiteLLM's, where that is possible; else
+/// percent-encoded (row D33).
 fn fitting(name: &str) -> HeaderValue {
     let trimmed = name.starts_with(' ') || name.ends_with(' ');
-    let fits = !trimmed && name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%');
-    let text = if fits {
+    let latin = |character: char| matches!(character, ' '..='~' | '\u{a0}'..='\u{ff}');
+    let text = if trimmed || !name.chars().all(latin) {
+        Bytes::from(utf8_percent_encode(name, if trimmed { UNFIT_OR_SPACE } else { UNFIT }).to_string())
+    } else if name.is_ascii() {
         Bytes::copy_from_slice(name.as_bytes())
     } else {
-        let unfit = if trimmed { UNFIT_OR_SPACE } else { UNFIT };
-        Bytes::from(utf8_percent_encode(name, unfit).to_string())
+        name.chars().map(|character| character as u8).collect()
     };
     HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
@@ -266,8 +268,9 @@ mod tests {
         assert_eq!(fitting("openai/gpt-4o"), "openai/gpt-4o");
         assert_eq!(fitting("fo::hi there"), "fo::hi there");
         assert_eq!(fitting("a\r\nb"), "a%0D%0Ab");
-        assert_eq!(fitting("größe"), "gr%C3%B6%C3%9Fe");
-        assert_eq!(fitting("50%"), "50%25");
+        assert_eq!(fitting("größe").as_bytes(), b"gr\xF6\xDFe");
+        assert_eq!(fitting("łódź 50%"), "%C5%82%C3%B3d%C5%BA 50%25");
+        assert_eq!(fitting("50%"), "50%");
         assert_eq!(fitting(" a"), "%20a");
     }
 

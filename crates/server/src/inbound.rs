@@ -21,7 +21,7 @@ const MAX_URI_BYTES: usize = 8 * 1024;
 
 /// What is read and thrown away of a body whose request is refused, so that the client can finish
 /// writing and sees the refusal instead of a reset connection.
-const MAX_DISCARDED: usize = 1024 * 1024;
+const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_secs(5);

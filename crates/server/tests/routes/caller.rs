@@ -109,7 +109,7 @@ async fn a_refused_client_can_finish_writing_and_read_why() {
     let upstream = FakeUpstream::start();
     let gateway = Gateway::tagged(&upstream, &json!({}));
     let mut body = chat("m");
-    body["padding"] = json!("x".repeat(600_000));
+    body["padding"] = json!("x".repeat(12_000_000));
     let response = post(gateway.address, CHAT, &[], &body).await;
     assert_eq!(response.status, 401);
 }

@@ -1,7 +1,7 @@
 //! A started server for one test.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +15,9 @@ use tagrail_testkit::{Client, FakeUpstream, PATIENCE, Response, config_text, dep
 /// The header that [`config_text`]'s master key goes into.
 pub(crate) const KEY: (&str, &str) = ("authorization", "Bearer sk-1234");
 
+/// The system chooses the port.
+const LOOPBACK: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+
 /// A server on a loopback port, stopped when it is dropped.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
@@ -25,22 +28,35 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts one thread on a configuration.
     pub(crate) fn start(text: &str) -> Gateway {
-        Gateway::start_with(text, PATIENCE)
+        Gateway::start_on(text, 1)
     }
 
-    /// The same, with a limit of its own for calls in flight at the end.
+    /// Starts several.
+    pub(crate) fn start_on(text: &str, threads: usize) -> Gateway {
+        Gateway::of(Gateway::serve(text, LOOPBACK, threads, PATIENCE).unwrap())
+    }
+
+    /// Starts one with a limit of its own for calls in flight at the end.
     pub(crate) fn start_with(text: &str, drain: Duration) -> Gateway {
-        let running = Gateway::on(text, SocketAddr::from(([127, 0, 0, 1], 0)), drain).unwrap();
+        Gateway::of(Gateway::serve(text, LOOPBACK, 1, drain).unwrap())
+    }
+
+    fn of(running: Running) -> Gateway {
         Gateway { address: running.address(), shutdown: running.shutdown(), running: Some(running) }
     }
 
-    /// Starts it at an address of its own.
-    pub(crate) fn on(text: &str, address: SocketAddr, drain: Duration) -> io::Result<Running> {
+    /// Starts a server at an address.
+    pub(crate) fn serve(
+        text: &str,
+        address: SocketAddr,
+        threads: usize,
+        drain: Duration,
+    ) -> io::Result<Running> {
         let loaded = tagrail::config::load_text(text, Path::new("config.yaml"), &|_| None);
         let resolved = loaded.resolved.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
         let metrics = Arc::new(Metrics::new());
         let router = Router::new(resolved, metrics.clone());
-        serve(Parts { router, metrics, address, threads: NonZeroUsize::new(1), drain })
+        serve(Parts { router, metrics, address, threads: NonZeroUsize::new(threads), drain })
     }
 
     /// One group `m` with deployments `free`, `paid` and `default`, each tagged like its id.

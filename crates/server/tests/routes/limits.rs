@@ -1,7 +1,7 @@
 //! What is too big, too slow, or too much.
 
 use serde_json::json;
-use tagrail_testkit::{Client, FakeUpstream, Gate, Reply};
+use tagrail_testkit::{Client, FakeUpstream, Gate, Reply, config_text, deployment};
 
 use crate::gateway::{Gateway, KEY, chat, message};
 
@@ -10,10 +10,11 @@ const CHAT: &str = "/v1/chat/completions";
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_413_however_it_is_framed() {
     let upstream = FakeUpstream::start();
-    // A millionth of a megabyte times a thousand: about a kilobyte.
+    // About a kilobyte.
     let gateway = Gateway::tagged(&upstream, &json!({"general_settings": {"max_request_size_mb": 0.001}}));
     let mut body = chat("m");
-    body["padding"] = json!("x".repeat(2000));
+    // More than sockets buffer: the client is still writing when the answer is known.
+    body["padding"] = json!("x".repeat(12_000_000));
     let announced = gateway.post(CHAT, &body).await;
     assert_eq!(announced.status, 413);
     assert_eq!(announced.json()["error"]["type"], "invalid_request_error");
@@ -109,6 +110,23 @@ async fn connections_beyond_the_limit_wait_their_turn() {
     assert_eq!(upstream.requests().len(), 1, "the second is not served beside the first");
     drop(first);
     assert_eq!(second.response().await.status, 200);
+}
+
+#[tokio::test]
+async fn several_cores_share_the_port_and_the_limit() {
+    let upstream = FakeUpstream::start();
+    let text = config_text(
+        &[deployment("m", "one", &[], &upstream.base())],
+        &json!({"general_settings": {"max_connections": 2}}),
+    );
+    let gateway = Gateway::start_on(&text, 3);
+    for _ in 0..12 {
+        let mut client = Client::connect(gateway.address).await;
+        client.post(CHAT, &[KEY, ("connection", "close")], &chat("m")).await;
+        assert_eq!(client.response().await.status, 200);
+    }
+    let counted = r#"deployment="one",status="200"} 12"#;
+    assert!(gateway.get("/metrics").await.text().contains(counted));
 }
 
 #[tokio::test]

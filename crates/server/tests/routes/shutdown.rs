@@ -49,6 +49,6 @@ async fn a_port_that_somebody_serves_is_not_shared() {
     let upstream = FakeUpstream::start();
     let text = config_text(&[deployment("m", "one", &[], &upstream.base())], &json!({}));
     let gateway = Gateway::start(&text);
-    let second = Gateway::on(&text, gateway.address, Duration::ZERO);
+    let second = Gateway::serve(&text, gateway.address, 1, Duration::ZERO);
     assert_eq!(second.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
 }
