@@ -246,34 +246,35 @@ fn exception(provider: &str) -> String {
     format!("{}{}Exception", first.map_or_else(String::new, String::from), letters.as_str())
 }
 
-/// Tells apart the 400s that have fallbacks of their own. OpenAI names the first by code, the others
-/// (and most servers that imitate OpenAI) by words.
+/// Tells apart the 400s that have fallbacks of their own. OpenAI names them by code, the others (and
+/// most servers that imitate OpenAI) by words.
 fn special(refusal: &Refusal) -> ErrorKind {
     const TOO_LONG: [&str; 9] = [
         "maximum context length",
+        "maximum context limit",
         "context length exceeded",
         "context_length_exceeded",
-        "context window",
-        "model's context limit",
+        "exceeds the context window",
+        "exceed context limit",
         "longer than the model's context length",
         "input tokens exceed the configured limit",
         "prompt is too long",
-        "prompt: length: 1..",
     ];
-    const POLICY: [&str; 4] = [
-        "invalid_request_error content_policy_violation",
-        "content policy violation",
+    const POLICY: [&str; 3] = [
         "content filtering policy",
-        "content_filter",
+        "violating our usage policy",
+        "rejected as a result of our safety system",
     ];
-    let code = refusal.code.as_deref().unwrap_or_default();
     let words = refusal.message.to_lowercase();
-    if code == "context_length_exceeded" || TOO_LONG.iter().any(|text| words.contains(text)) {
-        ErrorKind::ContextWindow
-    } else if code == "content_filter" || POLICY.iter().any(|text| words.contains(text)) {
-        ErrorKind::ContentPolicy
-    } else {
-        ErrorKind::BadRequest
+    let said = |texts: &[&str]| texts.iter().any(|text| words.contains(text));
+    match (refusal.kind.as_deref(), refusal.code.as_deref()) {
+        (_, Some("context_length_exceeded")) => ErrorKind::ContextWindow,
+        _ if said(&TOO_LONG) => ErrorKind::ContextWindow,
+        // The code alone is not enough for LiteLLM, whose general fallbacks then apply.
+        (Some("invalid_request_error"), Some("content_policy_violation")) => ErrorKind::ContentPolicy,
+        (_, Some("content_filter")) => ErrorKind::ContentPolicy,
+        _ if said(&POLICY) => ErrorKind::ContentPolicy,
+        _ => ErrorKind::BadRequest,
     }
 }
 
@@ -410,8 +411,12 @@ mod tests {
             assert_eq!(refused(400, body).kind, ErrorKind::ContextWindow, "{body}");
             assert_eq!(refused(500, body).kind, ErrorKind::Internal);
         }
-        let blocked = r#"{"error":{"message":"Output blocked by content filtering policy"}}"#;
-        assert_eq!(refused(400, blocked).kind, ErrorKind::ContentPolicy);
+        for body in [
+            r#"{"error":{"message":"Output blocked by content filtering policy"}}"#,
+            r#"{"error":{"message":"x","type":"invalid_request_error","code":"content_policy_violation"}}"#,
+        ] {
+            assert_eq!(refused(400, body).kind, ErrorKind::ContentPolicy, "{body}");
+        }
     }
 
     #[test]

@@ -6,11 +6,12 @@
 //! client expects. Same dialect at both ends: slices of the original bytes around a new model name.
 //!
 //! Map: `envelope.rs` reading and splicing bodies; `provider.rs` the traits and the list;
-//! `provider/` one file each, `compatible.rs` the table; `dialect/` the hub and the wire formats;
-//! `framing/` bytes to frames ([`SseFramer`]); `scan.rs` the JSON scanner under the envelope;
-//! `reply_span.rs` `model` and `usage` of a reply that passes unchanged ([`reply_spans`]);
-//! `target.rs` where a deployment lives; `price.rs` the model catalogue; `error.rs` what upstreams
-//! answer when they refuse.
+//! `provider/` one file each, `compatible.rs` the table; `passthrough.rs` the coder where both ends
+//! speak one dialect, `translation.rs` the one where they do not; `dialect/` the hub and the wire
+//! formats; `framing/` bytes to frames ([`SseFramer`]); `scan.rs` the JSON scanner under the envelope;
+//! `reply_span.rs` `model` and `usage` of a reply that passes unchanged ([`reply_spans`]); `target.rs`
+//! where a deployment lives; `price.rs` the model catalogue; `error.rs` what upstreams answer when they
+//! refuse; `mock.rs` the reply of a deployment with `mock_response`.
 
 mod dialect;
 mod envelope;

@@ -83,6 +83,15 @@ pub(crate) fn without_query(text: &str) -> &str {
     text.split('?').next().unwrap_or(text)
 }
 
+/// A base that is no base, as an error may show it: what may be a password or a key is left out.
+pub(crate) fn presentable(text: &str) -> String {
+    let text = without_query(text);
+    match text.rsplit_once('@') {
+        Some((_, host)) => format!("***@{host}"),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +140,12 @@ mod tests {
             let error = Base::parse(text).expect_err(text);
             assert!(error.contains(why), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn errors_do_not_show_credentials() {
+        assert_eq!(presentable("http://user:p@w@h/v1?key=x"), "***@h/v1");
+        assert_eq!(presentable("h/v1?key=x"), "h/v1");
     }
 
     #[test]

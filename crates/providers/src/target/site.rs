@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 
-use super::base::{Base, without_query};
+use super::base::{Base, presentable, without_query};
 use super::{TargetError, TargetSpec};
 use crate::provider::{Scheme, Shown};
 use crate::{ErrorKind, Provider, Secret, UpstreamError};
@@ -51,7 +51,7 @@ impl Site {
             None => access.base.map(str::to_owned).ok_or_else(|| no_base(provider))?,
         };
         let base = Base::parse(&used)
-            .map_err(|what| TargetError::new("api_base", format!("{:?} {what}", without_query(&used))))?;
+            .map_err(|what| TargetError::new("api_base", format!("{:?} {what}", presentable(&used))))?;
         let shown_base = match (configured, access.shown) {
             (Some(base), _) => Some(without_query(base).to_owned()),
             (None, Shown::Always(text)) => Some(text.to_owned()),
