@@ -157,13 +157,6 @@ impl Catalogue {
         let from = facts.partition_point(|row| row.provider < provider);
         facts[from..].iter().take_while(|row| row.provider == provider).collect()
     }
-
-    /// Every provider that the table names, sorted.
-    pub fn providers(self) -> Vec<&'static str> {
-        let mut names: Vec<_> = rows().facts.iter().map(|row| row.provider).collect();
-        names.dedup();
-        names
-    }
 }
 
 fn rows() -> &'static Rows {
@@ -299,7 +292,6 @@ mod tests {
         assert!(anthropic.iter().all(|f| f.provider == "anthropic"));
         assert!(anthropic.is_sorted_by_key(|f| f.model));
         assert!(Catalogue.models_of("nobody").is_empty());
-        assert!(Catalogue.providers().contains(&"vertex_ai"));
     }
 
     #[test]

@@ -139,10 +139,9 @@ impl Target {
         };
         let home = home.map(|provider| Site::build(provider, spec, env)).transpose()?;
         let environment = if home.is_none() { variables(env) } else { HashMap::new() };
-        if home.is_none() {
+        if let (None, Some(any)) = (&home, provider("openai")) {
             // The address and the headers are the same whoever is asked for: say now what is wrong.
-            let probe = provider("openai").ok_or_else(|| Nameless::Unknown.mistake("model", &spec.model))?;
-            Site::build(probe, spec, env)?;
+            Site::build(any, spec, env)?;
         }
         Ok(Target {
             spec: spec.clone(),

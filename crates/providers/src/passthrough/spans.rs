@@ -16,10 +16,8 @@ pub(super) struct Spans {
     pub(super) error: Option<Range<usize>>,
     /// The string under `type`, without its quotes.
     pub(super) kind: Option<Range<usize>>,
-    /// Whether there is a list `choices` and nothing in it.
-    pub(super) no_choices: bool,
-    /// Whether a choice has a `finish_reason`.
-    pub(super) finished: bool,
+    /// The list of choices.
+    pub(super) choices: Option<Range<usize>>,
 }
 
 impl Spans {
@@ -38,7 +36,7 @@ impl Spans {
             match (&bytes[found.key.start..found.key.end], bytes[found.value]) {
                 (b"type", b'"') => spans.kind = Some(found.value + 1..found.end - 1),
                 (b"error", first) => spans.error = (first != b'n').then_some(found.value..found.end),
-                (b"choices", b'[') => spans.choices(bytes, &found)?,
+                (b"choices", b'[') => spans.choices = Some(found.value..found.end),
                 (b"response" | b"message", b'{') => spans.wrapped(bytes, &found)?,
                 _ => spans.either(bytes, &found),
             }
@@ -64,22 +62,33 @@ impl Spans {
         Ok(())
     }
 
-    fn choices(&mut self, bytes: &[u8], outer: &Found) -> Result<(), Broken> {
-        let mut list = Walk::new(bytes, outer.value, 2);
-        self.no_choices = true;
-        while let Some((start, _)) = list.element()? {
-            self.no_choices = false;
-            if bytes[start] != b'{' {
-                continue;
-            }
-            let mut choice = Walk::new(bytes, start, 3);
-            while let Some(found) = choice.member()? {
-                let key = &bytes[found.key.start..found.key.end];
-                self.finished |= key == b"finish_reason" && bytes[found.value] == b'"';
+    /// Whether there is a list of choices and nothing in it.
+    pub(super) fn has_no_choice(&self, bytes: &[u8]) -> bool {
+        let inside = self.choices.clone().map(|list| &bytes[list.start + 1..list.end - 1]);
+        inside.is_some_and(|inside| inside.iter().all(u8::is_ascii_whitespace))
+    }
+
+    /// Whether a choice says why it ended.
+    pub(super) fn has_finished(&self, bytes: &[u8]) -> bool {
+        self.choices.clone().is_some_and(|list| finished(bytes, list.start).unwrap_or(false))
+    }
+}
+
+fn finished(bytes: &[u8], choices: usize) -> Result<bool, Broken> {
+    let mut list = Walk::new(bytes, choices, 2);
+    while let Some((start, _)) = list.element()? {
+        if bytes[start] != b'{' {
+            continue;
+        }
+        let mut choice = Walk::new(bytes, start, 3);
+        while let Some(found) = choice.member()? {
+            let key = &bytes[found.key.start..found.key.end];
+            if key == b"finish_reason" && bytes[found.value] == b'"' {
+                return Ok(true);
             }
         }
-        Ok(())
     }
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -96,7 +105,7 @@ mod tests {
         let spans = Spans::of(bytes.as_bytes()).unwrap();
         assert_eq!(text(bytes, spans.model), Some(r#""m""#));
         assert_eq!(text(bytes, spans.usage), Some(r#"{"a":1}"#));
-        assert_eq!((spans.error, spans.no_choices, spans.finished), (None, false, false));
+        assert_eq!(spans.error, None);
     }
 
     #[test]
@@ -112,9 +121,9 @@ mod tests {
     fn choices_tell_whether_they_are_empty_and_finished() {
         let of = |bytes: &str| {
             let spans = Spans::of(bytes.as_bytes()).unwrap();
-            (spans.no_choices, spans.finished)
+            (spans.has_no_choice(bytes.as_bytes()), spans.has_finished(bytes.as_bytes()))
         };
-        assert_eq!(of(r#"{"choices":[]}"#), (true, false));
+        assert_eq!(of(r#"{"choices":[ ]}"#), (true, false));
         assert_eq!(of(r#"{"choices":[{"finish_reason":null}]}"#), (false, false));
         assert_eq!(of(r#"{"choices":[{"finish_reason":null},{"finish_reason":"stop"}]}"#), (false, true));
         assert_eq!(of(r#"{"usage":null}"#), (false, false));

@@ -170,11 +170,11 @@ impl Stream {
         }
         if let Some(usage) = spans.usage.clone() {
             reader.usage.note(&data[usage]);
-            if self.withhold_usage && spans.no_choices {
+            if self.withhold_usage && spans.has_no_choice(data) {
                 return Ok(());
             }
         }
-        self.finished |= spans.finished || kind.is_some_and(is_last);
+        self.finished |= spans.has_finished(data) || kind.is_some_and(is_last);
         let (Some(model), Some(echo)) = (spans.model, reader.echo) else {
             out.push(bytes.clone());
             return Ok(());

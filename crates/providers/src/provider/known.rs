@@ -47,7 +47,7 @@ const NAMES: [&str; 38] = [
 
 /// Whether LiteLLM knows a provider of this name and this release does not speak to it.
 pub(crate) fn spoken_elsewhere(name: &str) -> bool {
-    super::provider(name).is_none() && (NAMES.contains(&name) || Catalogue.providers().contains(&name))
+    super::provider(name).is_none() && (NAMES.contains(&name) || !Catalogue.models_of(name).is_empty())
 }
 
 /// The provider whose name is most like this one, if it is like it at all: no more than a third of
