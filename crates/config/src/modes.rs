@@ -12,7 +12,7 @@ use tagrail_routing::{
 /// Tag sets that are tried for every name.
 const MAX_TAG_SETS: usize = 200;
 /// Questions in all; each is asked of both tables.
-const MAX_QUESTIONS: usize = 200_000;
+const MAX_QUESTIONS: usize = 50_000;
 
 /// A name that the two modes answer differently with some tags.
 #[derive(Clone, Debug, PartialEq, Eq)]

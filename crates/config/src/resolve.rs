@@ -2,6 +2,7 @@
 //! targets and the routing table.
 
 mod deployment;
+mod draft;
 mod fallbacks;
 mod general;
 mod identity;
@@ -9,21 +10,26 @@ mod lint;
 mod locate;
 mod policy;
 mod router;
+mod target;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use tagrail_providers::{Catalogue, Target};
-use tagrail_routing::{LeftOutSpec, ProviderGuess, RoutingTable, Severity, TableSpec};
+use tagrail_routing::{
+    DeploymentSpec, LeftOutSpec, Mistake, ProviderGuess, RoutingTable, Severity, TableSpec,
+};
 
 use crate::Env;
 use crate::environment::Environment;
 use crate::findings::Findings;
 use crate::keys::TOP;
-use crate::node::{Map, Node};
+use crate::node::{Map, Node, Place};
 use crate::reading::Wrong;
 use crate::settings::{DeploymentSettings, LeftOut, Resolved};
-use deployment::{Draft, Surroundings, Unreadable};
+use deployment::{Surroundings, Unreadable};
+use draft::Draft;
+use router::Router;
 
 /// The catalogue of models knows the providers of bare names.
 struct CatalogueGuess(Catalogue);
@@ -56,26 +62,10 @@ pub(crate) fn resolve(mut file: Map, process: Env<'_>, findings: &mut Findings) 
     let mut general = general::read(general_map, &environment, findings);
     general.metrics_need_key = router.metrics_need_key;
 
-    let around = Surroundings {
-        credentials: credentials(&file, findings),
-        defaults: router.defaults,
-        drop_params: router.drop_params,
-        environment: environment.get("LITELLM_ENVIRONMENT"),
-    };
-    let mut fleet = Fleet::default();
-    for node in items(&file, "model_list", findings) {
-        match deployment::read(node, &around, findings) {
-            Ok(drafts) => {
-                for draft in drafts {
-                    fleet.admit(draft, node, router.max_parallel_requests, &environment, findings);
-                }
-            }
-            Err(unreadable) => fleet.leave_out(unreadable, findings),
-        }
-    }
+    let mut fleet = Fleet::read(&file, &router, &environment, findings);
     let spec = TableSpec {
-        deployments: fleet.specs,
-        left_out: fleet.left_out_specs,
+        deployments: std::mem::take(&mut fleet.specs),
+        left_out: std::mem::take(&mut fleet.left_out_specs),
         aliases: router.aliases,
         fallbacks: router.fallbacks,
         tag_filtering: router.tag_filtering,
@@ -86,31 +76,10 @@ pub(crate) fn resolve(mut file: Map, process: Env<'_>, findings: &mut Findings) 
     };
     let compiled = RoutingTable::compile(spec.clone());
     for mistake in compiled.mistakes {
-        let node = mistake.deployment.and_then(|place| fleet.nodes.get(place).copied());
-        let at = match node {
-            Some(node) => locate::in_deployment(node, mistake.key),
-            None => locate::in_settings(&[router_map, litellm_map], mistake.key, &mistake.message),
-        };
-        let Some(at) = at.or_else(|| file.entries.first().map(|entry| entry.at)) else { continue };
-        let code = code_of(mistake.key, mistake.severity);
-        match (mistake.severity, mistake.deployment) {
-            (Severity::Warning, _) => findings.warn(code, at, mistake.message, None),
-            (Severity::Error, place) => {
-                if let Some(spec) = place.and_then(|place| spec.deployments.get(place)) {
-                    fleet.left_out.push(LeftOut {
-                        group: spec.group.clone(),
-                        id: Some(spec.id.clone()),
-                        reason: format!("{}: {}", findings.name(at), mistake.message),
-                    });
-                }
-                findings.error(code, at, mistake.message, None);
-            }
-        }
+        fleet.note(mistake, &spec, &[router_map, litellm_map], findings);
     }
-    lint::look(
-        &lint::Seen { spec: &spec, table: &compiled.table, nodes: &fleet.nodes, router: router_map },
-        findings,
-    );
+    let seen = lint::Seen { spec: &spec, table: &compiled.table, nodes: &fleet.nodes, router: router_map };
+    lint::look(&seen, findings);
     let resolved = Resolved {
         table: compiled.table,
         deployments: fleet.settings,
@@ -134,7 +103,7 @@ fn code_of(key: &str, severity: Severity) -> &'static str {
 /// The deployments read so far, in parallel lists.
 #[derive(Default)]
 struct Fleet<'a> {
-    specs: Vec<tagrail_routing::DeploymentSpec>,
+    specs: Vec<DeploymentSpec>,
     settings: Vec<DeploymentSettings>,
     nodes: Vec<&'a Node>,
     left_out_specs: Vec<LeftOutSpec>,
@@ -142,6 +111,33 @@ struct Fleet<'a> {
 }
 
 impl<'a> Fleet<'a> {
+    /// Reads `model_list`.
+    fn read(
+        file: &'a Map,
+        router: &Router<'_>,
+        environment: &Environment<'_>,
+        findings: &mut Findings,
+    ) -> Self {
+        let around = Surroundings {
+            credentials: credentials(file, findings),
+            defaults: router.defaults,
+            drop_params: router.drop_params,
+            environment: environment.get("LITELLM_ENVIRONMENT"),
+        };
+        let mut fleet = Fleet::default();
+        for node in items(file, "model_list", findings) {
+            match deployment::read(node, &around, findings) {
+                Ok(drafts) => {
+                    for draft in drafts {
+                        fleet.admit(draft, node, router.max_parallel_requests, environment, findings);
+                    }
+                }
+                Err(unreadable) => fleet.leave_out(unreadable, findings),
+            }
+        }
+        fleet
+    }
+
     /// Takes a deployment, unless its target cannot be built.
     fn admit(
         &mut self,
@@ -174,10 +170,31 @@ impl<'a> Fleet<'a> {
                 let at = locate::in_deployment(node, error.key).unwrap_or(node.at);
                 let message = format!("`{}` {}", error.key, error.message);
                 let wrong = vec![Wrong { code: "bad-target", at, message, help: None }];
-                let DraftNames { group, id, tags } = DraftNames::of(draft);
+                let DeploymentSpec { group, id, tags, .. } = draft.spec;
                 self.leave_out(Unreadable { group, id: Some(id), tags, wrong }, findings);
             }
         }
+    }
+
+    /// Notes a mistake of the table, which leaves a deployment out if it is an error of one.
+    fn note(&mut self, mistake: Mistake, spec: &TableSpec, settings: &[&Map], findings: &mut Findings) {
+        let blamed =
+            mistake.deployment.and_then(|place| Some((self.nodes.get(place)?, spec.deployments.get(place)?)));
+        let at = match blamed {
+            Some((node, _)) => locate::in_deployment(node, mistake.key),
+            None => locate::in_settings(settings, mistake.key, &mistake.message),
+        };
+        let at = at.unwrap_or(Place { file: 0, line: 1, column: 1 });
+        let code = code_of(mistake.key, mistake.severity);
+        if mistake.severity == Severity::Warning {
+            findings.warn(code, at, mistake.message, None);
+            return;
+        }
+        if let Some((_, spec)) = blamed {
+            let reason = format!("{}: {}", findings.name(at), mistake.message);
+            self.left_out.push(LeftOut { group: spec.group.clone(), id: Some(spec.id.clone()), reason });
+        }
+        findings.error(code, at, mistake.message, None);
     }
 
     /// Notes that a deployment is left out. Its tags still count (row D30).
@@ -198,19 +215,6 @@ impl<'a> Fleet<'a> {
             id: unreadable.id,
             reason: reasons.join("; "),
         });
-    }
-}
-
-/// What is left of a draft that has no target.
-struct DraftNames {
-    group: String,
-    id: String,
-    tags: Vec<String>,
-}
-
-impl DraftNames {
-    fn of(draft: Draft) -> Self {
-        DraftNames { group: draft.spec.group, id: draft.spec.id, tags: draft.spec.tags }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every `resolve/NAME.yaml` is loaded; what was noticed and what was meant stands in `NAME.snap`.
 
+#![allow(clippy::unwrap_used, reason = "what helps a test fails as the test does")]
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

@@ -11,10 +11,13 @@ pub(super) fn in_deployment(node: &Node, key: &str) -> Option<Place> {
     Some(found.map_or(node.at, |entry| entry.value.at))
 }
 
-/// The place of what a message names in backticks, below a key of the settings.
+/// The place of what a message names in backticks, below a key of the settings or below the key of
+/// `litellm_settings` that says the same.
 pub(super) fn in_settings(maps: &[&Map], key: &str, message: &str) -> Option<Place> {
-    let entry = maps.iter().find_map(|map| map.entry(key).filter(|entry| !entry.value.is_null()))?;
-    Some(named(&entry.value, message).unwrap_or(entry.at))
+    let keys = [key, if key == "model_group_alias" { "model_alias_map" } else { key }];
+    let entries = || maps.iter().flat_map(|map| keys.iter().filter_map(|key| map.entry(key)));
+    let named = entries().find_map(|entry| named(&entry.value, message));
+    named.or_else(|| entries().next().map(|entry| entry.at))
 }
 
 /// The deepest text that the message names, below a key that it names too if there is one.

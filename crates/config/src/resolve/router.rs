@@ -44,71 +44,41 @@ pub(super) struct Router<'a> {
     pub(super) metrics_need_key: bool,
 }
 
+/// What `litellm_settings` says for where `router_settings` says nothing.
+struct Module {
+    num_retries: Option<u32>,
+    timeout: Option<Duration>,
+    max_fallbacks: Option<u32>,
+    allowed_fails: Option<u32>,
+    aliases: Vec<AliasSpec>,
+    drop_params: bool,
+    metrics_need_key: bool,
+}
+
 /// Reads both maps.
 pub(super) fn read<'a>(
     router: &'a Map,
-    litellm: &'a Map,
+    litellm: &Map,
     environment: &Environment<'_>,
     findings: &mut Findings,
 ) -> Router<'a> {
     ROUTER.check(router, findings);
-    LITELLM.check(litellm, findings);
-    callbacks(litellm, findings);
-
-    let mut module = Reader::new(litellm, findings);
-    let fallback_retries = module.count("num_retries");
-    let fallback_timeout = module.seconds("request_timeout");
-    let fallback_depth = module.count("max_fallbacks");
-    let fallback_allowed = module.count("allowed_fails");
-    let drop_params = module.flag("drop_params").unwrap_or(false);
-    let metrics_need_key = module.flag("require_auth_for_metrics_endpoint").unwrap_or(true);
-    let mut module_aliases = aliases(&mut module, "model_alias_map");
-    module.refuse_wrong();
+    let module = module(litellm, findings);
     let fallbacks = fallbacks::read(router, litellm, findings);
-
     let mut reader = Reader::new(router, findings);
     strategy(&mut reader);
     refused_keys(&mut reader);
-    let mode = mode(&mut reader);
+    let settings = settings(&mut reader, &module, environment);
     let mut aliases = aliases(&mut reader, "model_group_alias");
-    module_aliases.retain(|extra| aliases.iter().all(|alias| alias.name != extra.name));
-    // LiteLLM follows these before it routes and never lists them.
-    aliases.extend(module_aliases.into_iter().map(|alias| AliasSpec { hidden: true, ..alias }));
-    let constant = |name: &str| environment.get(name);
-    let seconds = |name: &str, default: u64| {
-        let written = constant(name).and_then(|text| text.trim().parse().ok());
-        written
-            .and_then(|value| Duration::try_from_secs_f64(value).ok())
-            .unwrap_or(Duration::from_secs(default))
-    };
-    let count = |name: &str, default: u32| {
-        constant(name).and_then(|text| text.trim().parse().ok()).unwrap_or(default)
-    };
-    let allowed = policy::allowed_fails(&mut reader).unwrap_or_default();
-    let settings = RouterSettings {
-        num_retries: reader.count("num_retries").or(fallback_retries).unwrap_or(2),
-        max_fallbacks: reader
-            .count("max_fallbacks")
-            .or(fallback_depth)
-            .unwrap_or_else(|| count("ROUTER_MAX_FALLBACKS", 5)),
-        timeout: reader
-            .seconds("timeout")
-            .or(fallback_timeout)
-            .unwrap_or_else(|| seconds("REQUEST_TIMEOUT", 6000)),
-        stream_timeout: reader.seconds("stream_timeout"),
-        retry_after: reader.seconds("retry_after").unwrap_or_default(),
-        retry_policy: policy::retries(&mut reader),
-        group_retry_policy: group_policies(&mut reader),
-        allowed_fails: AllowedFails { all: allowed.all.or(fallback_allowed), by_kind: allowed.by_kind },
-        cooldown_time: reader
-            .seconds("cooldown_time")
-            .unwrap_or_else(|| seconds("DEFAULT_COOLDOWN_TIME_SECONDS", 5)),
-        disable_cooldowns: reader.flag("disable_cooldowns").unwrap_or(false),
-        weighted_failover: reader.flag("enable_weighted_failover").unwrap_or(false),
-    };
+    for extra in module.aliases {
+        // LiteLLM follows these before it routes and never lists them.
+        if aliases.iter().all(|alias| alias.name != extra.name) {
+            aliases.push(AliasSpec { hidden: true, ..extra });
+        }
+    }
     let read = Router {
         settings,
-        mode,
+        mode: mode(&mut reader),
         tag_filtering: reader.flag("enable_tag_filtering").unwrap_or(false),
         match_any: reader.flag("tag_filtering_match_any").unwrap_or(true),
         tag_prefix: reader.text("tag_routing_prefix").unwrap_or_default(),
@@ -116,11 +86,58 @@ pub(super) fn read<'a>(
         fallbacks,
         defaults: reader.map("default_litellm_params"),
         max_parallel_requests: reader.count("default_max_parallel_requests"),
-        drop_params,
-        metrics_need_key,
+        drop_params: module.drop_params,
+        metrics_need_key: module.metrics_need_key,
     };
     reader.refuse_wrong();
     read
+}
+
+fn module(litellm: &Map, findings: &mut Findings) -> Module {
+    LITELLM.check(litellm, findings);
+    callbacks(litellm, findings);
+    let mut reader = Reader::new(litellm, findings);
+    let module = Module {
+        num_retries: reader.count("num_retries"),
+        timeout: reader.seconds("request_timeout"),
+        max_fallbacks: reader.count("max_fallbacks"),
+        allowed_fails: reader.count("allowed_fails"),
+        aliases: aliases(&mut reader, "model_alias_map"),
+        drop_params: reader.flag("drop_params").unwrap_or(false),
+        metrics_need_key: reader.flag("require_auth_for_metrics_endpoint").unwrap_or(true),
+    };
+    reader.refuse_wrong();
+    module
+}
+
+/// Attempts and cooldowns. LiteLLM's constants may be set in the environment.
+fn settings(reader: &mut Reader<'_, '_>, module: &Module, environment: &Environment<'_>) -> RouterSettings {
+    let constant = |name: &str| environment.get(name).and_then(|text| text.trim().parse::<f64>().ok());
+    let seconds = |name: &str, default: u64| {
+        let set = constant(name).and_then(|value| Duration::try_from_secs_f64(value).ok());
+        set.unwrap_or(Duration::from_secs(default))
+    };
+    let depth = reader.count("max_fallbacks").or(module.max_fallbacks);
+    let allowed = policy::allowed_fails(reader).unwrap_or_default();
+    RouterSettings {
+        num_retries: reader.count("num_retries").or(module.num_retries).unwrap_or(2),
+        max_fallbacks: depth
+            .unwrap_or_else(|| constant("ROUTER_MAX_FALLBACKS").map_or(5, |depth| depth as u32)),
+        timeout: reader
+            .seconds("timeout")
+            .or(module.timeout)
+            .unwrap_or_else(|| seconds("REQUEST_TIMEOUT", 6000)),
+        stream_timeout: reader.seconds("stream_timeout"),
+        retry_after: reader.seconds("retry_after").unwrap_or_default(),
+        retry_policy: policy::retries(reader),
+        group_retry_policy: group_policies(reader),
+        allowed_fails: AllowedFails { all: allowed.all.or(module.allowed_fails), by_kind: allowed.by_kind },
+        cooldown_time: reader
+            .seconds("cooldown_time")
+            .unwrap_or_else(|| seconds("DEFAULT_COOLDOWN_TIME_SECONDS", 5)),
+        disable_cooldowns: reader.flag("disable_cooldowns").unwrap_or(false),
+        weighted_failover: reader.flag("enable_weighted_failover").unwrap_or(false),
+    }
 }
 
 fn strategy(reader: &mut Reader<'_, '_>) {

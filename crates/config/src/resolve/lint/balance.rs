@@ -15,16 +15,15 @@ pub(super) fn look(group: &Group<'_>, findings: &mut Findings) {
     for member in &group.members {
         let rivals: Vec<&Member<'_>> =
             group.members.iter().filter(|other| rival(group, member.spec, other.spec)).collect();
-        if member.spec.order.is_none() {
-            if let Some(other) = rivals.iter().find(|other| other.spec.order.is_some()) {
-                let message = format!(
-                    "this deployment of `{}` has no `order`, and the one at line {} has: where both could serve, it \
-                     is not chosen",
-                    group.name, other.node.at.line
-                );
-                findings.warn("order-hides", member.place("order"), message, Some(largest(&rivals)));
-                continue;
-            }
+        let ordered = rivals.iter().find(|other| other.spec.order.is_some());
+        if let (None, Some(other)) = (member.spec.order, ordered) {
+            let message = format!(
+                "this deployment of `{}` has no `order`, and the one at line {} has: where both could serve, it \
+                 is not chosen",
+                group.name, other.node.at.line
+            );
+            findings.warn("order-hides", member.place("order"), message, Some(largest(&rivals)));
+            continue;
         }
         unweighted(member, &rivals, findings);
     }
