@@ -23,10 +23,15 @@ const OWNER: &str = "openai";
 /// What the query string may ask for.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wanted {
-    #[serde(default)]
-    return_wildcard_routes: bool,
-    #[serde(default)]
-    include_model_access_groups: bool,
+    return_wildcard_routes: Option<String>,
+    include_model_access_groups: Option<String>,
+}
+
+/// As pydantic reads a flag.
+fn is_on(flag: Option<&str>) -> bool {
+    flag.is_some_and(|flag| {
+        ["true", "1", "yes", "on", "t", "y"].iter().any(|on| flag.eq_ignore_ascii_case(on))
+    })
 }
 
 /// One name that can be called, and a deployment behind it.
@@ -43,8 +48,9 @@ pub(crate) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Json<Value> {
     let snapshot = shared.router.snapshot();
-    let mut data: Vec<_> = listed(&snapshot, wanted.return_wildcard_routes).iter().map(entry).collect();
-    if wanted.include_model_access_groups {
+    let mut data: Vec<_> =
+        listed(&snapshot, is_on(wanted.return_wildcard_routes.as_deref())).iter().map(entry).collect();
+    if is_on(wanted.include_model_access_groups.as_deref()) {
         data.extend(access_groups(&snapshot).into_iter().map(bare_entry));
     }
     Json(json!({ "data": data, "object": "list" }))

@@ -203,6 +203,7 @@ async fn a_mocked_stream_is_a_stream() {
     assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(response.header("content-type"), "text/event-stream; charset=utf-8");
     assert!(response.text().ends_with("data: [DONE]\n\n"), "{}", response.text());
+    assert!(!response.headers.contains_key("x-litellm-overhead-duration-ms"), "nothing to be slower than");
 }
 
 #[tokio::test]

@@ -47,6 +47,10 @@ async fn patterns_and_access_groups_are_listed_on_request() {
     let gateway = configured(&upstream);
     let list = gateway.get("/v1/models?return_wildcard_routes=true").await.json();
     assert!(ids(&list).contains(&"wild/*"));
+    let list = gateway.get("/v1/models?return_wildcard_routes=True").await.json();
+    assert!(ids(&list).contains(&"wild/*"));
+    let list = gateway.get("/v1/models?return_wildcard_routes=0").await.json();
+    assert!(!ids(&list).contains(&"wild/*"));
     let list = gateway.get("/v1/models?include_model_access_groups=true").await.json();
     assert!(ids(&list).contains(&"beta"));
     assert!(!ids(&gateway.get("/v1/models").await.json()).contains(&"beta"));
