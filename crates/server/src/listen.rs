@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tagrail::Router;
+use tagrail_providers::Catalogue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -105,6 +106,8 @@ pub fn serve(parts: Parts) -> io::Result<Running> {
     let shutdown = Shutdown::new();
     let snapshot = parts.router.snapshot();
     let permits = Arc::new(Semaphore::new(snapshot.general.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    // The catalogue is parsed at its first use, which should be nobody's call.
+    drop(thread::spawn(|| Catalogue.provider_of("")));
     let mut cores = Vec::with_capacity(threads);
     for (number, listener) in listeners.into_iter().enumerate() {
         let core = Core {
