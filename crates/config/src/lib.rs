@@ -5,8 +5,12 @@
 //! [`Diagnostic`] with file, line, column and what to write instead; a mistake in one deployment
 //! leaves that deployment out (row D30) and nothing else.
 //!
-//! Map: `file.rs` what is written (serde, spans); `resolve.rs` what is meant; `settings.rs` the
-//! result outside of routing; `diagnostic.rs` what is wrong, for people and machines.
+//! Map: `file.rs` what is written, as a tree of nodes with their places; `keys.rs` which keys
+//! there are and how each stands; `reading.rs` typed values out of a map; `environment.rs`
+//! variables; `resolve.rs` what is meant, with `resolve/lint.rs` for what was hardly meant;
+//! `settings.rs` the result outside of routing; `modes.rs` where the two routing modes differ;
+//! `findings.rs` and `diagnostic.rs` what is wrong, for people and machines; `confidential.rs` what
+//! neither may see; `python.rs` the texts that LiteLLM hashes into ids.
 
 mod confidential;
 mod diagnostic;

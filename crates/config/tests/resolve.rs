@@ -116,6 +116,7 @@ fn every_code_has_a_case() {
         "bad-value",
         "duplicate-id",
         "duplicate-key",
+        "emptied-default",
         "empty-file",
         "fail-open-group",
         "fallback-text",

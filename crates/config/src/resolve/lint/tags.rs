@@ -8,6 +8,7 @@ pub(super) fn look(seen: &Seen<'_>, groups: &[Group<'_>], findings: &mut Finding
     for group in groups {
         conflicting_switches(group, findings);
         fail_open_for_all(group, findings);
+        emptied_default_pool(group, findings);
         for member in &group.members {
             unreachable_tags(seen, member, findings);
         }
@@ -52,6 +53,27 @@ fn fail_open_for_all(group: &Group<'_>, findings: &mut Findings) {
             group.name
         );
         findings.warn("fail-open-group", member.place("model_info.allow_fail_open"), message, None);
+    }
+}
+
+/// A request that only excludes starts from the default pool; a tag that all of it carries empties it.
+fn emptied_default_pool(group: &Group<'_>, findings: &mut Findings) {
+    let pool: Vec<&Member<'_>> =
+        group.members.iter().filter(|member| member.spec.tags.iter().any(|tag| tag == "default")).collect();
+    let Some((first, rest)) =
+        pool.split_first().filter(|_| group.filtered && pool.len() < group.members.len())
+    else {
+        return;
+    };
+    let everywhere =
+        |tag: &&String| *tag != "default" && rest.iter().all(|member| member.spec.tags.contains(tag));
+    if let Some(tag) = first.spec.tags.iter().find(everywhere) {
+        let message = format!(
+            "all `default` deployments of `{}` carry `{tag}` too: a request with `!{tag}` alone is refused, though \
+             others could serve it",
+            group.name
+        );
+        findings.warn("emptied-default", first.place("tags"), message, None);
     }
 }
 
