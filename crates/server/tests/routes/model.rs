@@ -193,6 +193,27 @@ async fn a_stream_has_the_headers_of_one_and_passes_through() {
 }
 
 #[tokio::test]
+async fn anthropics_clients_get_the_gateways_headers_and_not_the_upstreams() {
+    let upstream = FakeUpstream::start();
+    let mut claude = deployment("claude", "one", &[], &upstream.url());
+    claude["litellm_params"]["model"] = json!("anthropic/one");
+    let gateway = Gateway::start(&config_text(&[claude], &json!({})));
+    let mut body = chat("claude");
+    body["max_tokens"] = json!(16);
+    let response = gateway.post("/v1/messages", &body).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(response.json()["model"], "claude");
+    assert_eq!(response.header("x-litellm-model-id"), "one");
+    assert_eq!(response.header("x-litellm-model-name"), "anthropic/one");
+    let mut names = response.headers.keys().map(http::HeaderName::as_str);
+    assert!(names.all(|name| !name.starts_with("llm_provider-") && name != "x-litellm-model-api-base"));
+    body["stream"] = json!(true);
+    let response = gateway.post("/v1/messages", &body).await;
+    assert_eq!(response.header("content-type"), "text/event-stream; charset=utf-8");
+    assert_eq!(response.header("x-litellm-model-api-base"), upstream.url());
+}
+
+#[tokio::test]
 async fn a_mocked_stream_is_a_stream() {
     let mut mocked = deployment("m", "one", &[], "http://127.0.0.1:9/v1");
     mocked["litellm_params"]["mock_response"] = json!("hello there");
