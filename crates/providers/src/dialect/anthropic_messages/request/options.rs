@@ -62,7 +62,7 @@ pub(super) fn refuse_unsayable(chat: &mut ChatRequest, about: &About<'_>) -> Res
     let names: Vec<String> = found.iter().map(|name| format!("'{name}'")).collect();
     let message = format!(
         "litellm.UnsupportedParamsError: anthropic does not support parameters: [{}], for model={}. To leave \
-         them out, set `drop_params: true` in `litellm_settings`.",
+         them out, set `drop_params: true` in `litellm_settings`",
         names.join(", "),
         about.model
     );
