@@ -169,10 +169,12 @@ impl Section {
     }
 }
 
-/// Whether a value asks for anything: null, false, and empty ones leave a switch off.
+/// Whether a value asks for anything: null, false, and empty ones leave a switch off. A variable that
+/// is not set was meant to ask.
 pub(crate) fn says_something(node: &Node) -> bool {
     match &node.value {
-        Value::Null | Value::Bool(false) => false,
+        Value::Null => node.variable.is_some(),
+        Value::Bool(false) => false,
         Value::Text(text) => !text.is_empty(),
         Value::List(list) => !list.is_empty(),
         Value::Map(map) => !map.entries.is_empty(),

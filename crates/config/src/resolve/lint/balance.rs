@@ -18,9 +18,10 @@ pub(super) fn look(group: &Group<'_>, findings: &mut Findings) {
         let ordered = rivals.iter().find(|other| other.spec.order.is_some());
         if let (None, Some(other)) = (member.spec.order, ordered) {
             let message = format!(
-                "this deployment of `{}` has no `order`, and the one at line {} has: where both could serve, it \
+                "this deployment of `{}` has no `order`, and the one at {} has: where both could serve, it \
                  is not chosen",
-                group.name, other.node.at.line
+                group.name,
+                findings.name(other.node.at)
             );
             findings.warn("order-hides", member.place("order"), message, Some(largest(&rivals)));
             continue;
@@ -60,9 +61,10 @@ fn unweighted(member: &Member<'_>, rivals: &[&Member<'_>], findings: &mut Findin
             // A weight of 0 that is written is meant.
             if weight(member.spec).is_none() {
                 let message = format!(
-                    "this deployment of `{}` has no `{key}`, and the one at line {} has: it counts as 0, and gets \
+                    "this deployment of `{}` has no `{key}`, and the one at {} has: it counts as 0, and gets \
                      calls only when that one fails",
-                    member.spec.group, other.node.at.line
+                    member.spec.group,
+                    findings.name(other.node.at)
                 );
                 let help = format!("give every deployment a `{key}`, or none");
                 findings.warn("weight-hides", member.place(key), message, Some(help));
