@@ -147,8 +147,17 @@ impl Literals {
             }
             let Some(byte) = bytes.next() else { return };
             let range = &self.entries[low..high];
-            high = low + range.partition_point(|(text, _)| text[depth] <= byte);
-            low += range.partition_point(|(text, _)| text[depth] < byte);
+            let all_alike = match (range.first(), range.last()) {
+                (Some((first, _)), Some((last, _))) => first[depth] == last[depth],
+                _ => return,
+            };
+            // Most bytes of a literal tell nothing apart, and then there is nothing to search.
+            if !all_alike {
+                high = low + range.partition_point(|(text, _)| text[depth] <= byte);
+                low += range.partition_point(|(text, _)| text[depth] < byte);
+            } else if range[0].0[depth] != byte {
+                return;
+            }
             depth += 1;
         }
     }

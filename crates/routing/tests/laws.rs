@@ -269,7 +269,7 @@ proptest! {
 
     #[test]
     fn the_index_agrees_with_trying_patterns_one_by_one(
-        texts in vec("[ab/*.-]{0,6}", 0..24),
+        texts in vec("[ab/*.-]{0,6}", 0..64),
         names in vec("[ab/.-]{0,8}", 1..16),
         anchor_end in any::<bool>(),
     ) {

@@ -225,3 +225,10 @@ fn a_weighted_share_passes_on_to_the_healthy_in_proportion() {
     let counts = shares(&table, &Cooling([0].into()));
     assert!(counts[0] == 0 && near(counts[1], 7_500), "{counts:?}");
 }
+
+#[test]
+fn a_weight_that_is_none_attracts_nothing() {
+    let with = |id: &str, weight| DeploymentSpec { weight: Some(weight), ..deployment(id) };
+    let odd = [with("a", -5.0), with("b", f64::NAN), with("c", f64::INFINITY), with("d", 2.0)];
+    assert_eq!(shares(&table(RoutingMode::Tagrail, odd.into()), &Cooling::default()), [0, 0, 0, DRAWS]);
+}
