@@ -32,10 +32,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tagrail-cli", &["tagrail-server", "tagrail", "tagrail-config", "tagrail-routing", "tagrail-providers"]),
     ("tagrail-testkit", &[]),
     ("tagrail-bench", &[]),
+    ("tagrail-fuzz", &["tagrail-config", "tagrail-routing", "tagrail-providers"]),
 ];
 
 /// Crates outside the product: they may name each other's subjects in tests and benchmarks.
-const FOR_TESTS: &[&str] = &["tagrail-testkit", "tagrail-bench"];
+const FOR_TESTS: &[&str] = &["tagrail-testkit", "tagrail-bench", "tagrail-fuzz"];
 
 /// A crate from outside, and who alone may name it (in tests, everybody may).
 const OWNERS: &[(&str, &[&str])] = &[
