@@ -70,7 +70,26 @@ impl Decision {
         if candidates.is_empty() {
             candidates = healthy;
         }
-        let choice = pick(group, table.strategy(), candidates, chance, |_| true)?;
+        self.step(table, candidates, chance)
+    }
+
+    /// A choice of the next greater `order`, whoever of the current one is untried: where the
+    /// retries are spent. `None` when there is no such order or all of it is cooling.
+    pub fn next_level(
+        &mut self,
+        table: &RoutingTable,
+        signals: &dyn Signals,
+        moment: Moment,
+        chance: Chance,
+    ) -> Option<DeploymentIndex> {
+        let group = table.group(self.group);
+        let mut healthy = self.permitted.without(&self.cooling(group, signals, moment));
+        healthy.keep(&group.ordered_after(self.current.order?));
+        self.step(table, healthy, chance)
+    }
+
+    fn step(&mut self, table: &RoutingTable, candidates: Bits, chance: Chance) -> Option<DeploymentIndex> {
+        let choice = pick(table.group(self.group), table.strategy(), candidates, chance, |_| true)?;
         self.tried.insert(choice.position as usize);
         self.current = choice;
         Some(choice.deployment)

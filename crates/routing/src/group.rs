@@ -269,6 +269,13 @@ impl ModelGroup {
         }
     }
 
+    /// Those of a greater order.
+    pub(crate) fn ordered_after(&self, order: i64) -> Bits {
+        let mut after = Bits::none(self.size());
+        self.levels.iter().filter(|(level, _)| *level > order).for_each(|(_, level)| after.add(level));
+        after
+    }
+
     pub(crate) fn order(&self, position: usize) -> Option<i64> {
         self.levels.iter().find(|(_, level)| level.contains(position)).map(|(order, _)| *order)
     }

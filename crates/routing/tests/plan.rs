@@ -120,6 +120,20 @@ fn the_next_order_comes_when_the_smallest_is_exhausted() {
 }
 
 #[test]
+fn a_further_level_can_be_had_before_the_present_one_is_exhausted() {
+    let parts = vec![ordered("a", 1), ordered("b", 1), ordered("c", 3), ordered("d", 5), deployment("none")];
+    let table = table(RoutingMode::Litellm, parts);
+    let mut decision = decide(&table, &[], &Cooling::default(), chance(3)).unwrap();
+    let mut step =
+        |signals: &Cooling| decision.next_level(&table, signals, NOW, chance(4)).map(|index| index.0);
+    assert_eq!(step(&Cooling([2, 3].into())), None);
+    assert_eq!(step(&Cooling::default()), Some(2));
+    assert_eq!(step(&Cooling::default()), Some(3));
+    assert_eq!(step(&Cooling::default()), None);
+    assert_eq!(decision.level(), Some(5));
+}
+
+#[test]
 fn without_order_is_served_when_all_with_order_cool() {
     let table = table(RoutingMode::Tagrail, vec![ordered("a", 1), deployment("none")]);
     let mut decision = decide(&table, &[], &Cooling::default(), chance(3)).unwrap();
