@@ -5,6 +5,42 @@
 //! [`RoutingTable::decide`] takes a [`RouteRequest`] and what is currently observed ([`Signals`])
 //! and gives a [`Decision`], which yields deployments one after the other, or a [`NoRoute`].
 //!
+//! ```
+//! use std::sync::Arc;
+//! use tagrail_routing::*;
+//!
+//! let deployment = |id: &str, tag: &str| DeploymentSpec {
+//!     id: id.into(),
+//!     group: "anthropic/*".into(),
+//!     model: "anthropic/*".into(),
+//!     tags: vec![tag.into()],
+//!     ..DeploymentSpec::default()
+//! };
+//! let table = RoutingTable::compile(TableSpec {
+//!     deployments: vec![deployment("cheap", "free"), deployment("quick", "paid")],
+//!     left_out: Vec::new(),
+//!     aliases: Vec::new(),
+//!     fallbacks: FallbackSpec::default(),
+//!     tag_filtering: true,
+//!     match_any: true,
+//!     tag_prefix: String::new(),
+//!     mode: RoutingMode::Tagrail,
+//!     guess: Arc::new(()),
+//! })
+//! .table;
+//! let request = RouteRequest {
+//!     model: "anthropic/claude-sonnet-4-5",
+//!     tags: &[RequestTag { text: "paid".into(), origin: TagOrigin::Body }],
+//!     user_agent: None,
+//!     force_tag_filtering: false,
+//!     moment: Moment(0),
+//!     chance: Chance::default(),
+//! };
+//! let decision = table.decide(&request, &()).expect("somebody is paid");
+//! assert_eq!(table.by_id("quick"), Some(decision.first()));
+//! assert_eq!(table.upstream_model(&decision, decision.first()), "anthropic/claude-sonnet-4-5");
+//! ```
+//!
 //! Map: `table.rs` the stages and `course.rs` what each does; `compile.rs` specs to table;
 //! `names.rs` name to group, with `pattern.rs` and `index.rs` for wildcards; `tag.rs` and
 //! `tag_filter.rs` the tags; `deployment.rs`, `group.rs`, `fallback.rs` the nouns, `bits.rs` sets of

@@ -70,6 +70,9 @@ impl Names {
             meaning = self.entries.get(name);
         }
         let deserted = meaning.is_some_and(|meaning| meaning.deserted);
+        if deserted {
+            seen.note(|| format!("all of `{name}` was left out for a mistake in the config"));
+        }
         let found = match meaning.and_then(|meaning| meaning.group) {
             Some(group) if !deserted => Some(Found::by(Resolution::Exact, group)),
             // A known name never falls to a wildcard, also when nothing is left of its group.
