@@ -50,7 +50,7 @@ pub(crate) fn run(data: &[u8]) {
         Err(error) => {
             let object = parsed.is_ok_and(|value| value.is_object());
             // The only bodies that are JSON and refused as a whole are those with too many fields.
-            assert!(error.param != "request_body" || !object || data.len() > 4096 * 4, "{error:?}");
+            assert!(error.param != "request_body" || !object || data.len() > 512 * 4, "{error:?}");
             return;
         }
     };

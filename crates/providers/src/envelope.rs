@@ -90,7 +90,7 @@ impl Envelope {
     /// Reads a body in one pass.
     ///
     /// # Errors
-    /// Not JSON, not UTF-8, not an object, nested more than 127 deep, more than 4096 fields, or a
+    /// Not JSON, not UTF-8, not an object, nested more than 127 deep, more than 512 fields, or a
     /// field that the gateway reads has the wrong type, stands there twice, or has a key spelt with
     /// escapes. What the client may not set is told by [`Envelope::steering`] instead.
     pub fn read(body: Bytes) -> Result<Envelope, EnvelopeError> {

@@ -7,8 +7,12 @@ use super::member::{Member, Members, NO_ROW};
 use super::{Envelope, EnvelopeError, value};
 use crate::scan::{Broken, Fault, Found, Scanner, Text, Walk};
 
-/// More fields than any API has; what they cost is bounded by it.
-const MAX_MEMBERS: usize = 4096;
+/// More fields than any API has, in the body and in its `extra_body`. Merging the two compares all
+/// with all, so this bounds what a body can cost.
+const MAX_FIELDS: usize = 512;
+
+/// More tags than anybody routes by, in one list.
+const MAX_TAGS: usize = 1024;
 
 pub(super) fn read(body: Bytes) -> Result<Envelope, EnvelopeError> {
     if u32::try_from(body.len()).is_err() {
@@ -49,8 +53,8 @@ fn member(body: &[u8], found: &Found, before: &Members) -> Result<Member, Envelo
             NO_ROW
         }
     };
-    if before.count() == MAX_MEMBERS {
-        return Err(payload("more than 4096 fields"));
+    if before.count() == MAX_FIELDS {
+        return Err(payload("more than 512 fields"));
     }
     Ok(Member {
         start: (found.key.start - 1) as u32,
@@ -146,14 +150,18 @@ fn tags(text: &str, param: &str) -> Result<(), EnvelopeError> {
     if !text.starts_with('[') {
         return Err(EnvelopeError::shape(param, "a list of strings", value::kind(text)));
     }
-    match value::elements(text).find(|element| element.starts_with(['[', '{'])) {
-        Some(nested) => Err(EnvelopeError::shape(
-            param,
-            "a list of strings",
-            if nested.starts_with('[') { "a list of lists" } else { "a list of objects" },
-        )),
-        None => Ok(()),
+    let mut count = 0;
+    for element in value::elements(text) {
+        count += 1;
+        let found = match element.as_bytes().first() {
+            Some(b'[') => "a list of lists",
+            Some(b'{') => "a list of objects",
+            _ if count > MAX_TAGS => "a list of more than 1024",
+            _ => continue,
+        };
+        return Err(EnvelopeError::shape(param, "a list of strings", found));
     }
+    Ok(())
 }
 
 fn metadata(object: &str, within: &str) -> Result<(), EnvelopeError> {
@@ -198,9 +206,14 @@ fn single<'a>(object: &'a str, wanted: &str, within: &str) -> Result<Option<&'a 
 }
 
 fn extra_body(object: &str) -> Result<(), EnvelopeError> {
-    let mut seen = Vec::new();
+    let (mut seen, mut count) = (Vec::new(), 0);
     let mut walk = Walk::new(object.as_bytes(), 0, 0);
     while let Ok(Some(found)) = walk.member() {
+        count += 1;
+        if count > MAX_FIELDS {
+            let found = "an object of more than 512 fields";
+            return Err(EnvelopeError::shape("extra_body", "an object", found));
+        }
         match object.as_bytes().get(found.key.start..found.key.end).and_then(field::find) {
             None => spelt_plainly(object.as_bytes(), found.key, "extra_body.")?,
             Some(row) => match field::field(row) {

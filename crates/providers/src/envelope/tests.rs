@@ -47,7 +47,7 @@ fn what_is_no_json_is_refused_with_its_place() {
 }
 
 #[test]
-fn depth_and_fields_are_bounded() {
+fn depth_fields_and_tags_are_bounded() {
     let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
     assert!(read(&nested(126)).is_ok());
     assert!(refused(&nested(127), "request_body").contains("nested too deeply"));
@@ -55,9 +55,11 @@ fn depth_and_fields_are_bounded() {
         let fields: Vec<_> = (0..count).map(|index| format!("\"{index}\":0")).collect();
         format!("{{{}}}", fields.join(","))
     };
-    let envelope = read(&many(4096)).unwrap();
-    assert!(envelope.has("0") && envelope.has("4095") && !envelope.has("4096"));
-    refused(&many(4097), "request_body");
+    let envelope = read(&many(512)).unwrap();
+    assert!(envelope.has("0") && envelope.has("511") && !envelope.has("512"));
+    refused(&many(513), "request_body");
+    refused(&format!("{{\"extra_body\":{}}}", many(513)), "extra_body");
+    refused(&format!("{{\"tags\":[{}0]}}", "0,".repeat(1024)), "tags");
 }
 
 #[test]

@@ -17,11 +17,11 @@ pub(crate) fn plain_run(bytes: &[u8], mut at: usize) -> usize {
             None => return tail(bytes, at),
         }
     }
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>) {
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<64>) {
         if special_inside(block) {
             break;
         }
-        at += 32;
+        at += 64;
     }
     while let Some(marks) = word(bytes, at) {
         if marks != 0 {
@@ -46,7 +46,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 #[inline]
-fn special_inside(block: &[u8; 32]) -> bool {
+fn special_inside(block: &[u8; 64]) -> bool {
     block.iter().fold(0, |any, byte| any | u8::from(special(*byte))) != 0
 }
 
