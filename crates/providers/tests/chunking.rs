@@ -1,5 +1,7 @@
 //! Frames do not depend on how the stream was cut, and no byte is lost or moved.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use tagrail_providers::{SseFrame, SseFramer};

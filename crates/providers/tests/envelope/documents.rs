@@ -45,7 +45,7 @@ fn spelling(letter: char, choice: u8) -> String {
     };
     let must = letter < ' ' || letter == '"' || letter == '\\';
     match (choice % 8, short) {
-        (0, _) | (_, None) if must || choice % 8 == 0 => {
+        (0, _) | (_, None) if must || choice.is_multiple_of(8) => {
             letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
         }
         (1..=3, Some(short)) => short.to_owned(),
