@@ -10,8 +10,6 @@ mod fall_back;
 mod mock;
 mod policy;
 
-pub(crate) use call_once::failure;
-
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -118,37 +116,48 @@ impl Attempts<'_> {
                 Ok(answer) => return Ok(walk.sign(answer, self.retry_limit(question, current))),
                 Err(miss) => miss,
             };
-            let refusal = match miss {
+            let (next, refusal, pause) = match miss {
                 Miss::Caller(refusal) => return Err(refusal),
-                Miss::Unfit(refusal) => {
-                    walk.unfit += 1;
-                    refusal
-                }
+                Miss::Unfit(refusal) => (self.pass_over(&snapshot, &mut walk), refusal, Duration::ZERO),
                 Miss::Upstream(error) => {
                     self.note_failure(&snapshot, &walk.decision, current, &error);
-                    match self.may_retry(question, &mut walk, current, &error) {
-                        Some(pause) => tokio::time::sleep(pause).await,
-                        None => match self.next_level(&snapshot, &mut walk) {
-                            Some(next) => {
-                                current = next;
-                                continue;
-                            }
-                            None => return Err(Refusal::Upstream(error)),
-                        },
-                    }
-                    walk.retries += 1;
-                    Refusal::Upstream(error)
+                    let (next, pause) = self.after(question, &snapshot, &mut walk, current, &error);
+                    (next, Refusal::Upstream(error), pause)
                 }
             };
-            // Each unfit deployment is passed over once; the plan goes round, this does not.
-            if walk.unfit > walk.decision.group_size() {
-                return Err(refusal);
-            }
-            match self.next(&snapshot, &mut walk.decision) {
-                Some(next) => current = next,
-                None => return Err(refusal),
+            current = next.ok_or(refusal)?;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
             }
         }
+    }
+
+    /// Who is tried after a failure, and after which pause: a retry while there are any, then a
+    /// further order. Nobody is waited for who is cooling.
+    fn after(
+        &self,
+        question: Question<'_>,
+        snapshot: &Snapshot,
+        walk: &mut Walk,
+        current: DeploymentIndex,
+        error: &UpstreamError,
+    ) -> (Option<DeploymentIndex>, Duration) {
+        match self.may_retry(question, walk, current, error) {
+            Some(pause) => {
+                walk.retries += 1;
+                (self.next(snapshot, &mut walk.decision), pause)
+            }
+            None => (self.next_level(snapshot, walk), Duration::ZERO),
+        }
+    }
+
+    /// Who is tried instead of one that cannot serve this: each is passed over once.
+    fn pass_over(&self, snapshot: &Snapshot, walk: &mut Walk) -> Option<DeploymentIndex> {
+        walk.unfit += 1;
+        if walk.unfit > walk.decision.group_size() {
+            return None;
+        }
+        self.next(snapshot, &mut walk.decision)
     }
 
     fn decide(&self, snapshot: &Snapshot, question: Question<'_>) -> Result<Decision, Refusal> {
@@ -170,13 +179,12 @@ impl Attempts<'_> {
 
     /// When the retries are spent, a further `order` is still tried: LiteLLM counts it a fallback.
     fn next_level(&self, snapshot: &Snapshot, walk: &mut Walk) -> Option<DeploymentIndex> {
-        let level = walk.decision.level()?;
-        let mut ahead = walk.decision.clone();
-        let next = self.next(snapshot, &mut ahead)?;
-        if ahead.level()? <= level {
-            return None;
-        }
-        walk.decision = ahead;
+        let next = walk.decision.next_level(
+            &snapshot.table,
+            snapshot.board(),
+            self.router.now(),
+            self.router.chance(),
+        )?;
         walk.retries = 0;
         walk.levels += 1;
         Some(next)

@@ -22,5 +22,5 @@ pub use router::{Explained, Router};
 pub use snapshot::{Labels, Snapshot, header_text};
 pub use stream::ReplyStream;
 pub use tagrail_config as config;
-pub use tagrail_providers::{Operation, UpstreamError, Usage};
+pub use tagrail_providers::{Cost, Operation, UpstreamError, Usage};
 pub use tagrail_routing as routing;

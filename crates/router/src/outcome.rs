@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use tagrail_providers::{Operation, Usage};
+use tagrail_providers::{Cost, Operation, Usage};
 use tagrail_routing::DeploymentIndex;
 use tokio::time;
 
@@ -61,8 +61,8 @@ pub struct Facts {
     pub upstream_time: Duration,
     /// Tokens, when the answer is whole and says them.
     pub usage: Option<Usage>,
-    /// US dollars (input, output), when prices are known and the answer is whole.
-    pub cost: Option<(f64, f64)>,
+    /// US dollars, when prices are known and the answer is whole.
+    pub cost: Option<Cost>,
 }
 
 /// One finished call, written once.
@@ -166,11 +166,11 @@ impl Account {
         }
     }
 
-    pub(crate) fn settle_whole(&mut self, usage: Option<Usage>, cost: Option<(f64, f64)>) {
+    pub(crate) fn settle_whole(&mut self, usage: Option<Usage>, cost: Option<Cost>) {
         self.settle(200, usage, cost, false);
     }
 
-    pub(crate) fn settle_stream(&mut self, usage: Option<Usage>, cost: Option<(f64, f64)>, cut_short: bool) {
+    pub(crate) fn settle_stream(&mut self, usage: Option<Usage>, cost: Option<Cost>, cut_short: bool) {
         self.settle(200, usage, cost, cut_short);
     }
 
@@ -178,7 +178,7 @@ impl Account {
         self.settle(status, None, None, false);
     }
 
-    fn settle(&mut self, status: u16, usage: Option<Usage>, cost: Option<(f64, f64)>, cut_short: bool) {
+    fn settle(&mut self, status: u16, usage: Option<Usage>, cost: Option<Cost>, cut_short: bool) {
         if !std::mem::take(&mut self.open) {
             return;
         }
@@ -191,7 +191,7 @@ impl Account {
             duration: self.started.elapsed(),
             first_byte: self.first_byte,
             usage,
-            cost: cost.map(|(input, output)| input + output),
+            cost: cost.map(|cost| cost.input + cost.output),
             attempts: self.attempts,
             cut_short,
         });

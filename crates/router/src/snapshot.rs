@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
-use tagrail_config::{DeploymentSettings, GeneralSettings, LeftOut, PriceOverride, Resolved, RouterSettings};
-use tagrail_providers::{Catalogue, ModelFacts, Usage};
+use tagrail_config::{DeploymentSettings, GeneralSettings, LeftOut, Resolved, RouterSettings};
+use tagrail_providers::{Catalogue, ModelFacts, Price};
 use tagrail_routing::{DeploymentIndex, DeploymentSpec, RoutingTable};
 
 use crate::scoreboard::{Board, Scoreboard, State};
@@ -59,11 +59,23 @@ impl Snapshot {
         &self.board.0[index.slot()]
     }
 
-    /// What a model costs at a deployment: its own prices before the catalogue's.
-    pub(crate) fn price(&self, index: DeploymentIndex, provider: &str, model: &str) -> Price {
+    /// What a model costs at a deployment: its own prices before the catalogue's. `None` when
+    /// neither says anything.
+    pub(crate) fn price(&self, index: DeploymentIndex, provider: &str, model: &str) -> Option<Price> {
         let settings = self.deployment(index);
         let base = settings.info.get("base_model").and_then(|name| name.as_str()).unwrap_or(model);
-        Price { own: settings.price, listed: Catalogue.facts(provider, base) }
+        let listed = Catalogue.facts(provider, base).map(ModelFacts::price).unwrap_or_default();
+        let own = settings.price;
+        let price = Price {
+            input: own.input.or(listed.input),
+            output: own.output.or(listed.output),
+            cache_read: own.cache_read.or(listed.cache_read),
+            cache_creation: own.cache_creation.or(listed.cache_creation),
+            // A price of one's own is meant for prompts of any length.
+            long_input: own.input.or(listed.long_input),
+            long_output: own.output.or(listed.long_output),
+        };
+        (price.input.is_some() || price.output.is_some()).then_some(price)
     }
 
     /// What routing knows of a deployment.
@@ -106,39 +118,4 @@ pub fn header_text(text: &str) -> HeaderValue {
         let encoded = encoded.replace(' ', "%20");
         HeaderValue::from_str(&encoded).unwrap_or_else(|_| HeaderValue::from_static(""))
     })
-}
-
-/// US dollars per token of one model at one deployment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Price {
-    own: PriceOverride,
-    listed: Option<&'static ModelFacts>,
-}
-
-impl Price {
-    /// (input, output) of a call; `None` when neither price is known.
-    pub(crate) fn cost(&self, usage: Usage) -> Option<(f64, f64)> {
-        let listed = |of: fn(&ModelFacts) -> Option<f64>| self.listed.and_then(of);
-        let input = self.own.input.or_else(|| listed(|facts| facts.input_cost_per_token));
-        let output = self.own.output.or_else(|| listed(|facts| facts.output_cost_per_token));
-        if input.is_none() && output.is_none() {
-            return None;
-        }
-        let input = input.unwrap_or(0.0);
-        let read =
-            self.own.cache_read.or_else(|| listed(|facts| facts.cache_read_cost_per_token)).unwrap_or(input);
-        let write = self
-            .own
-            .cache_creation
-            .or_else(|| listed(|facts| facts.cache_creation_cost_per_token))
-            .unwrap_or(input);
-        let plain = usage.input.saturating_sub(usage.cache_read + usage.cache_creation);
-        let times = |tokens: u64, price: f64| {
-            #[allow(clippy::cast_precision_loss, reason = "token counts are far below 2^53")]
-            let tokens = tokens as f64;
-            tokens * price
-        };
-        let input = times(plain, input) + times(usage.cache_read, read) + times(usage.cache_creation, write);
-        Some((input, times(usage.output, output.unwrap_or(0.0))))
-    }
 }

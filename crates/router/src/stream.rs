@@ -14,13 +14,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use tagrail_providers::{Coder, ErrorKind, UpstreamError};
+use tagrail_providers::{Coder, ErrorKind, Price, UpstreamError, Usage};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::attempt::failure;
 use crate::outcome::Account;
-use crate::snapshot::Price;
 use crate::transport::Lease;
 
 /// An upstream's stream whose head is good.
@@ -28,6 +26,7 @@ pub(crate) struct Opened {
     body: Incoming,
     lease: Option<Lease>,
     coder: Box<dyn Coder>,
+    provider: &'static str,
     out: Vec<Bytes>,
     /// For the client, in order.
     ready: VecDeque<Bytes>,
@@ -35,8 +34,9 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    pub(crate) fn new(body: Incoming, lease: Lease, coder: Box<dyn Coder>) -> Opened {
-        Opened { body, lease: Some(lease), coder, out: Vec::new(), ready: VecDeque::new(), ended: false }
+    pub(crate) fn new(body: Incoming, lease: Lease, coder: Box<dyn Coder>, provider: &'static str) -> Opened {
+        let (out, ready) = (Vec::new(), VecDeque::new());
+        Opened { body, lease: Some(lease), coder, provider, out, ready, ended: false }
     }
 
     /// Waits until there is something for the client, or the stream has ended.
@@ -57,7 +57,7 @@ impl Opened {
             },
             Some(Err(error)) => {
                 self.ended = true;
-                Err(failure(ErrorKind::Connection, 500, format!("the stream broke off: {error}")))
+                Err(UpstreamError::connection(self.provider, &format!("the stream broke off: {error}")))
             }
             None => {
                 self.ended = true;
@@ -76,7 +76,7 @@ impl Opened {
 pub struct ReplyStream {
     opened: Opened,
     account: Account,
-    price: Price,
+    price: Option<Price>,
     /// Longest wait for the next bytes.
     patience: Duration,
     waiting: Pin<Box<Sleep>>,
@@ -90,7 +90,7 @@ impl ReplyStream {
     pub(crate) fn new(
         opened: Opened,
         account: Account,
-        price: Price,
+        price: Option<Price>,
         permit: Option<OwnedSemaphorePermit>,
         patience: Duration,
     ) -> ReplyStream {
@@ -108,7 +108,7 @@ impl ReplyStream {
     }
 
     /// Tokens, as far as the stream has told them.
-    pub fn usage(&self) -> Option<tagrail_providers::Usage> {
+    pub fn usage(&self) -> Option<Usage> {
         self.opened.coder.usage()
     }
 
@@ -121,7 +121,7 @@ impl ReplyStream {
         ready!(self.waiting.as_mut().poll(cx));
         let seconds = self.patience.as_secs_f64();
         let text = format!("litellm.Timeout: APITimeoutError - no data from the upstream for {seconds} s.");
-        Poll::Ready(failure(ErrorKind::Timeout, 408, text))
+        Poll::Ready(UpstreamError::plain(ErrorKind::Timeout, 408, text))
     }
 
     /// The stream is over for the client: the upstream is let go, the books are closed.
@@ -129,7 +129,7 @@ impl ReplyStream {
         self.opened.ended = true;
         self.opened.lease = None;
         let usage = self.opened.coder.usage();
-        let cost = usage.and_then(|usage| self.price.cost(usage));
+        let cost = usage.zip(self.price).map(|(usage, price)| price.cost(&usage));
         self.account.settle_stream(usage, cost, cut_short);
     }
 

@@ -13,7 +13,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use tagrail::{Facts, Operation};
+use tagrail::{Cost, Facts, Operation};
 
 use crate::number::{milliseconds, python_float};
 
@@ -142,7 +142,7 @@ fn cost(map: &mut HeaderMap, text: &mut String, facts: &Facts) {
         map.insert(name, ZERO.clone());
     }
     match facts.cost {
-        Some((input, output)) if input + output > 0.0 => {
+        Some(Cost { input, output }) if input + output > 0.0 => {
             let total = float(text, input + output);
             map.insert(&COST, total.clone());
             map.insert(&COST_ORIGINAL, total.clone());

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tagrail_providers::{Ask, Coder, ErrorKind, Operation, Place, Prepared, UpstreamError};
+use tagrail_providers::{Ask, Coder, ErrorKind, Operation, Place, Prepared, Price, UpstreamError};
 use tagrail_routing::{Decision, DeploymentIndex};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
@@ -146,7 +146,7 @@ impl<'a> Attempts<'a> {
         lease.give_back();
         let pieces = coder.whole(body)?;
         let usage = coder.usage();
-        let cost = usage.and_then(|usage| attempt.price().cost(usage));
+        let cost = usage.zip(attempt.price()).map(|(usage, price)| price.cost(&usage));
         self.account.settle_whole(usage, cost);
         attempt.snapshot.state(attempt.deployment).succeeded(self.router.now());
         let facts = Facts { usage, cost, ..attempt.facts(parts.headers, self.account.started()) };
@@ -163,10 +163,10 @@ impl<'a> Attempts<'a> {
     ) -> Result<Answer, UpstreamError> {
         let Head { reply, lease, coder } = head;
         let (parts, body) = reply.into_parts();
-        let mut opened = Opened::new(body, lease, coder);
+        let mut opened = Opened::new(body, lease, coder, attempt.place.provider.name());
         match timeout(left, opened.first()).await {
             Err(_) => return Err(attempt.timed_out()),
-            Ok(Err(error)) => return Err(attempt.named(error)),
+            Ok(Err(error)) => return Err(error),
             Ok(Ok(())) => {}
         }
         attempt.snapshot.state(attempt.deployment).succeeded(self.router.now());
@@ -226,7 +226,7 @@ impl<'a> Try<'a> {
         }
     }
 
-    fn price(&self) -> crate::snapshot::Price {
+    fn price(&self) -> Option<Price> {
         self.snapshot.price(self.deployment, self.place.provider.name(), self.place.model)
     }
 
@@ -255,18 +255,12 @@ impl<'a> Try<'a> {
     fn timed_out(&self) -> UpstreamError {
         let seconds = self.limit.as_secs_f64();
         let text = format!("litellm.Timeout: APITimeoutError - Request timed out. Limit was {seconds} s.");
-        failure(ErrorKind::Timeout, 408, text)
+        UpstreamError::plain(ErrorKind::Timeout, 408, text)
     }
 
     /// The connection broke. LiteLLM's class for it is 500 and never cools.
     fn broken(&self, why: &str) -> UpstreamError {
-        let name = self.place.provider.name();
-        failure(ErrorKind::Connection, 500, format!("litellm.APIConnectionError: {name} - {why}"))
-    }
-
-    /// A broken stream's error comes from where the provider's name is not known.
-    fn named(&self, error: UpstreamError) -> UpstreamError {
-        if error.kind == ErrorKind::Connection { self.broken(&error.message) } else { error }
+        UpstreamError::connection(self.place.provider.name(), why)
     }
 }
 
@@ -284,27 +278,13 @@ impl SendError {
             SendError::Prepare(error) => Miss::Unfit(Refusal::Upstream(error)),
             SendError::Transport(TransportError::Connect(why)) => {
                 tracing::warn!(deployment = %attempt.snapshot.spec(attempt.deployment).id, %why, "cannot connect");
-                let text =
-                    format!("litellm.InternalServerError: InternalServerError: {name} - Connection error.");
-                Miss::Upstream(failure(ErrorKind::Internal, 500, text))
+                Miss::Upstream(UpstreamError::new(ErrorKind::Internal, 500, name, "Connection error."))
             }
             SendError::Transport(TransportError::Broken(why)) => Miss::Upstream(attempt.broken(&why)),
             SendError::Transport(TransportError::Stale) => {
                 Miss::Upstream(attempt.broken("connection closed"))
             }
         }
-    }
-}
-
-pub(crate) fn failure(kind: ErrorKind, status: u16, message: String) -> UpstreamError {
-    UpstreamError {
-        kind,
-        status,
-        message,
-        upstream_type: None,
-        upstream_code: None,
-        param: None,
-        retry_after: None,
     }
 }
 

@@ -30,8 +30,8 @@ impl Attempts<'_> {
             AnswerBody::Whole(vec![mock.whole(operation)])
         };
         let place = settings.target.resolve(upstream_model).ok();
-        let price = place.map(|place| snapshot.price(deployment, place.provider.name(), place.model));
-        let cost = price.and_then(|price| price.cost(MOCK_USAGE));
+        let price = place.and_then(|place| snapshot.price(deployment, place.provider.name(), place.model));
+        let cost = price.map(|price| price.cost(&MOCK_USAGE));
         self.account.settle_whole(Some(MOCK_USAGE), cost);
         let facts = Facts {
             snapshot: snapshot.clone(),

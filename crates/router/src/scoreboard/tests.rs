@@ -9,7 +9,6 @@ use tagrail_providers::{ErrorKind, UpstreamError};
 use tagrail_routing::Moment;
 
 use super::{COOLING_MODELS, Failure, Scoreboard, State};
-use crate::attempt::failure;
 
 /// One deployment's state under a configuration.
 struct Case {
@@ -51,7 +50,7 @@ impl Case {
 }
 
 fn error(kind: ErrorKind, status: u16) -> UpstreamError {
-    failure(kind, status, String::new())
+    UpstreamError::plain(kind, status, "")
 }
 
 fn after(kind: ErrorKind, status: u16, seconds: f64) -> UpstreamError {

@@ -57,7 +57,7 @@ impl Rig {
 }
 
 pub(crate) fn resolved(text: &str) -> tagrail::config::Resolved {
-    let Loaded { resolved, diagnostics } = load_text(text, Path::new("test.yaml"), &|_| None);
+    let Loaded { resolved, diagnostics, .. } = load_text(text, Path::new("test.yaml"), &|_| None);
     resolved.unwrap_or_else(|| panic!("{diagnostics:#?}"))
 }
 
