@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use tagrail_providers::{Envelope, MetadataRule, Rewrite, reply_spans};
+use tagrail_providers::{Envelope, MetadataRule, Rewrite};
 
 pub(crate) const DICTIONARY: &[&str] = &[
     "\"model\":",
@@ -43,7 +43,6 @@ pub(crate) const DICTIONARY: &[&str] = &[
 ];
 
 pub(crate) fn run(data: &[u8]) {
-    reply_spans(data);
     let parsed = serde_json::from_slice::<Value>(data);
     let envelope = match Envelope::read(Bytes::copy_from_slice(data)) {
         Ok(envelope) => envelope,

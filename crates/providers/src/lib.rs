@@ -8,10 +8,10 @@
 //! Map: `envelope.rs` reading and splicing bodies; `provider.rs` the traits and the list;
 //! `provider/` one file each, `compatible.rs` the table; `passthrough.rs` the coder where both ends
 //! speak one dialect, `translation.rs` the one where they do not; `dialect/` the hub and the wire
-//! formats; `framing/` bytes to frames ([`SseFramer`]); `scan.rs` the JSON scanner under the envelope;
-//! `reply_span.rs` `model` and `usage` of a reply that passes unchanged ([`reply_spans`]); `target.rs`
-//! where a deployment lives; `price.rs` the model catalogue; `error.rs` what upstreams answer when they
-//! refuse; `mock.rs` the reply of a deployment with `mock_response`.
+//! formats; `framing/` bytes to frames ([`SseFramer`]); `scan.rs` the JSON scanner under the
+//! envelope and under what is read of replies; `target.rs` where a deployment lives; `price.rs` the
+//! model catalogue; `error.rs` what upstreams answer when they refuse; `mock.rs` the reply of a
+//! deployment with `mock_response`.
 
 mod dialect;
 mod envelope;
@@ -22,7 +22,6 @@ mod operation;
 mod passthrough;
 mod price;
 mod provider;
-mod reply_span;
 mod scan;
 mod secret;
 mod target;
@@ -35,6 +34,5 @@ pub use mock::{MOCK_USAGE, Mock};
 pub use operation::Operation;
 pub use price::{Catalogue, Cost, ModelFacts, Price, Usage};
 pub use provider::{Access, Ask, Coder, Prepared, Provider, Scheme, Shown, provider, providers};
-pub use reply_span::{ReplySpans, reply_spans};
 pub use secret::Secret;
 pub use target::{Endpoint, Place, Target, TargetError, TargetSpec};
