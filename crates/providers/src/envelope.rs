@@ -8,6 +8,7 @@ mod splice;
 mod value;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -53,7 +54,7 @@ pub struct Rewrite<'a> {
 }
 
 /// A validated request body and the spans of the gateway's fields in it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Envelope {
     body: Bytes,
     members: Members,
@@ -258,6 +259,14 @@ impl Envelope {
     /// Text of the body. Offsets come from the scanner and lie on tokens, hence on characters.
     fn slice(&self, start: usize, end: usize) -> &str {
         self.body.get(start..end).and_then(|bytes| simdutf8::basic::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// Shows no content: prompts and credentials belong in no log.
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (length, model) = (self.body.len(), self.model());
+        f.debug_struct("Envelope").field("length", &length).field("model", &model).finish_non_exhaustive()
     }
 }
 

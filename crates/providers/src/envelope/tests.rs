@@ -74,6 +74,7 @@ fn malformed_shapes_are_refused_by_name() {
         (r#"{"metadata":{"tags":"red"}}"#, "metadata.tags", "`metadata.tags` must be"),
         (r#"{"metadata":"{\"tags\":[{}]}"}"#, "metadata.tags", "not a list of objects"),
         (r#"{"litellm_metadata":"xx"}"#, "litellm_metadata", "must be an object, not a string"),
+        (r#"{"litellm_metadata":"[1]"}"#, "litellm_metadata", "must be an object, not a string"),
         (r#"{"litellm_metadata":[]}"#, "litellm_metadata", "must be an object, not a list"),
         (r#"{"litellm_metadata":{"tags":7}}"#, "litellm_metadata.tags", "not a number"),
         (r#"{"stream_options":true}"#, "stream_options", "must be an object, not a boolean"),
@@ -268,6 +269,12 @@ fn long_bodies_are_sliced_and_short_ones_come_whole() {
     assert!(pieces.len() <= 5, "{} pieces", pieces.len());
     assert_eq!(pieces.concat(), body.replace("\"m\"", "\"up\"").replace(",\"tags\":[\"x\"]", "").as_bytes());
     assert_eq!(read(r#"{"model":"m","tags":[],"x":1}"#).unwrap().rewrite(&PLAIN).len(), 1);
+}
+
+#[test]
+fn debugging_an_envelope_shows_no_prompt() {
+    let shown = format!("{:?}", read(r#"{"model":"m","api_key":"sk-secret","messages":"private"}"#).unwrap());
+    assert!(shown.contains("\"m\"") && !shown.contains("secret") && !shown.contains("private"), "{shown}");
 }
 
 #[test]
