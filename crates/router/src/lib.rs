@@ -8,6 +8,7 @@
 mod attempt;
 mod call;
 mod error;
+mod header_text;
 mod outcome;
 mod router;
 mod scoreboard;
@@ -17,9 +18,10 @@ mod transport;
 
 pub use call::Call;
 pub use error::{CallError, Refusal};
+pub use header_text::header_text;
 pub use outcome::{Answer, AnswerBody, Facts, Outcome, Recorder};
 pub use router::{Explained, Router};
-pub use snapshot::{Labels, Snapshot, header_text};
+pub use snapshot::{Labels, Snapshot};
 pub use stream::ReplyStream;
 pub use tagrail_config as config;
 pub use tagrail_providers::{Cost, Operation, UpstreamError, Usage};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use tagrail_config::{DeploymentSettings, GeneralSettings, LeftOut, Resolved, RouterSettings};
 use tagrail_providers::{Catalogue, ModelFacts, Price};
 use tagrail_routing::{DeploymentIndex, DeploymentSpec, RoutingTable};
 
+use crate::header_text::header_text;
 use crate::scoreboard::{Board, Scoreboard, State};
 
 /// One configuration, immutable.
@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub left_out: Vec<LeftOut>,
     labels: Vec<Labels>,
     board: Board,
+    /// Of the models as configured; wildcards are looked up by call.
+    prices: Vec<Option<Price>>,
 }
 
 /// A deployment's constant header values, made once.
@@ -43,12 +45,17 @@ impl Snapshot {
         let specs = table.deployments();
         let labels =
             specs.iter().zip(&deployments).map(|(spec, settings)| Labels::new(spec, settings)).collect();
+        let known = |(spec, settings): (&DeploymentSpec, &DeploymentSettings)| {
+            let place = settings.target.resolve(&spec.model).ok()?;
+            price(settings, place.provider.name(), place.model)
+        };
+        let prices = specs.iter().zip(&deployments).map(known).collect();
         let state = |(spec, settings): (&DeploymentSpec, &DeploymentSettings)| {
             scoreboard.state(&spec.id, settings.max_parallel_requests)
         };
         let board = Board(specs.iter().zip(&deployments).map(state).collect());
         scoreboard.retain(|id| table.by_id(id).is_some());
-        Snapshot { table, deployments, router, general, left_out, labels, board }
+        Snapshot { table, deployments, router, general, left_out, labels, board, prices }
     }
 
     pub(crate) fn board(&self) -> &Board {
@@ -62,20 +69,10 @@ impl Snapshot {
     /// What a model costs at a deployment: its own prices before the catalogue's. `None` when
     /// neither says anything.
     pub(crate) fn price(&self, index: DeploymentIndex, provider: &str, model: &str) -> Option<Price> {
-        let settings = self.deployment(index);
-        let base = settings.info.get("base_model").and_then(|name| name.as_str()).unwrap_or(model);
-        let listed = Catalogue.facts(provider, base).map(ModelFacts::price).unwrap_or_default();
-        let own = settings.price;
-        let price = Price {
-            input: own.input.or(listed.input),
-            output: own.output.or(listed.output),
-            cache_read: own.cache_read.or(listed.cache_read),
-            cache_creation: own.cache_creation.or(listed.cache_creation),
-            // A price of one's own is meant for prompts of any length.
-            long_input: own.input.or(listed.long_input),
-            long_output: own.output.or(listed.long_output),
-        };
-        (price.input.is_some() || price.output.is_some()).then_some(price)
+        if self.spec(index).model.contains('*') {
+            return price(self.deployment(index), provider, model);
+        }
+        self.prices[index.slot()]
     }
 
     /// What routing knows of a deployment.
@@ -100,22 +97,27 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
+/// A deployment's own prices before the catalogue's; `None` when neither says anything.
+fn price(settings: &DeploymentSettings, provider: &str, model: &str) -> Option<Price> {
+    let base = settings.info.get("base_model").and_then(|name| name.as_str()).unwrap_or(model);
+    let listed = Catalogue.facts(provider, base).map(ModelFacts::price).unwrap_or_default();
+    let own = settings.price;
+    let price = Price {
+        input: own.input.or(listed.input),
+        output: own.output.or(listed.output),
+        cache_read: own.cache_read.or(listed.cache_read),
+        cache_creation: own.cache_creation.or(listed.cache_creation),
+        // A price of one's own is meant for prompts of any length.
+        long_input: own.input.or(listed.long_input),
+        long_output: own.output.or(listed.long_output),
+    };
+    (price.input.is_some() || price.output.is_some()).then_some(price)
+}
+
 impl Labels {
     fn new(spec: &DeploymentSpec, settings: &DeploymentSettings) -> Labels {
         let base =
             settings.target.resolve(&spec.model).ok().and_then(|place| place.shown_base.map(header_text));
         Labels { id: header_text(&spec.id), model: header_text(&spec.model), base }
     }
-}
-
-/// A text as a header's value: what fits no header is percent-encoded (row D33).
-pub fn header_text(text: &str) -> HeaderValue {
-    const UNFIT: &AsciiSet = &CONTROLS.add(b'%');
-    let fits = text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) && text.trim() == text;
-    let plain = if fits { HeaderValue::from_str(text).ok() } else { None };
-    plain.unwrap_or_else(|| {
-        let encoded: String = percent_encode(text.as_bytes(), UNFIT).collect();
-        let encoded = encoded.replace(' ', "%20");
-        HeaderValue::from_str(&encoded).unwrap_or_else(|_| HeaderValue::from_static(""))
-    })
 }

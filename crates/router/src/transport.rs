@@ -101,7 +101,7 @@ impl Transport {
         let reused = kept.is_some();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => self.way.open(endpoint).await?,
+            None => Box::pin(self.way.open(endpoint)).await?,
         };
         connection.address(&mut request);
         let lease = |connection| Lease { pool, connection: Some(connection) };

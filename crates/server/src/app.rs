@@ -86,7 +86,7 @@ pub(crate) async fn handle(
     let mut response = match admit(peer, &request, general) {
         Err(problem) => {
             let (parts, body) = request.into_parts();
-            inbound::discard(&parts.headers, body).await;
+            Box::pin(inbound::discard(&parts.headers, body)).await;
             problem.into_reply()
         }
         Ok(()) => match path::model_route(request.uri().path()) {

@@ -5,15 +5,13 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use tagrail::{Cost, Facts, Operation};
+use tagrail::{Cost, Facts, Operation, header_text};
 
 use crate::number::{milliseconds, python_float};
 
@@ -25,12 +23,6 @@ const USUAL: usize = 56;
 
 /// Most names of upstream headers that a core remembers the prefixed form of.
 const REMEMBERED: usize = 256;
-
-/// What cannot stand in a header value as it is, and the sign that says so.
-const UNFIT: &AsciiSet = &CONTROLS.add(b'%');
-
-/// The same, of a name whose spaces would be trimmed.
-const UNFIT_OR_SPACE: &AsciiSet = &UNFIT.add(b' ');
 
 macro_rules! names {
     ($($name:ident = $text:literal;)*) => {
@@ -114,16 +106,19 @@ fn content(map: &mut HeaderMap, streamed: bool) {
 fn deployment(map: &mut HeaderMap, operation: Operation, streamed: bool, facts: &Facts) {
     let labels = facts.snapshot.labels(facts.deployment);
     map.insert(&MODEL_ID, labels.id.clone());
-    map.insert(&MODEL_NAME, facts.upstream_model.as_deref().map_or_else(|| labels.model.clone(), fitting));
+    map.insert(
+        &MODEL_NAME,
+        facts.upstream_model.as_deref().map_or_else(|| labels.model.clone(), header_text),
+    );
     // LiteLLM's whole Messages replies go without.
     if operation != Operation::Messages || streamed {
-        let base = facts.shown_base.as_deref().map(fitting).or_else(|| labels.base.clone());
+        let base = facts.shown_base.as_deref().map(header_text).or_else(|| labels.base.clone());
         if let Some(base) = base.filter(|base| !base.is_empty()) {
             map.insert(&API_BASE, base);
         }
     }
     if !facts.group.is_empty() {
-        map.insert(&MODEL_GROUP, fitting(&facts.group));
+        map.insert(&MODEL_GROUP, header_text(&facts.group));
     }
 }
 
@@ -247,35 +242,9 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| ZERO.clone())
 }
 
-/// A name as a header value: as it is, in Latin-1 like LiteLLM's, where that is possible; else
-/// percent-encoded (row D33).
-fn fitting(name: &str) -> HeaderValue {
-    let trimmed = name.starts_with(' ') || name.ends_with(' ');
-    let latin = |character: char| matches!(character, ' '..='~' | '\u{a0}'..='\u{ff}');
-    let text = if trimmed || !name.chars().all(latin) {
-        Bytes::from(utf8_percent_encode(name, if trimmed { UNFIT_OR_SPACE } else { UNFIT }).to_string())
-    } else if name.is_ascii() {
-        Bytes::copy_from_slice(name.as_bytes())
-    } else {
-        name.chars().map(|character| character as u8).collect()
-    };
-    HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_that_fit_no_header_are_percent_encoded() {
-        assert_eq!(fitting("openai/gpt-4o"), "openai/gpt-4o");
-        assert_eq!(fitting("fo::hi there"), "fo::hi there");
-        assert_eq!(fitting("a\r\nb"), "a%0D%0Ab");
-        assert_eq!(fitting("größe").as_bytes(), b"gr\xF6\xDFe");
-        assert_eq!(fitting("łódź 50%"), "%C5%82%C3%B3d%C5%BA 50%25");
-        assert_eq!(fitting("50%"), "50%");
-        assert_eq!(fitting(" a"), "%20a");
-    }
 
     #[test]
     fn the_upstreams_headers_are_copied_but_not_its_connection() {

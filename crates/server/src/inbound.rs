@@ -1,8 +1,9 @@
 //! Reading what a client sends, within its limits: size of the head, size of the body, and the
 //! time that it may take to arrive.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -49,11 +50,16 @@ where
     let limit = general.max_body_bytes;
     let announced = announced(headers);
     if announced.is_some_and(|length| length > limit as u64) {
-        discard(headers, body).await;
+        Box::pin(discard(headers, body)).await;
         return Err(too_large(limit));
     }
     let arrival = general.request_arrival_timeout;
-    match tokio::time::timeout(arrival, collect(body, announced.unwrap_or(0), limit)).await {
+    let mut reading = pin!(collect(body, announced.unwrap_or(0), limit));
+    // Mostly all of it is there with the head, and then no timer is needed.
+    if let Poll::Ready(read) = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+        return read;
+    }
+    match tokio::time::timeout(arrival, reading).await {
         Ok(read) => read,
         Err(_) => {
             let message = format!(

@@ -81,46 +81,38 @@ impl<'a> Attempts<'a> {
         self.exchange(attempt).await
     }
 
+    /// One limit for all of it: a place in the queue, the head, and the body or its first bytes.
     async fn exchange(&mut self, attempt: Try<'_>) -> Result<Answer, Miss> {
-        let permit = attempt.permit().await.map_err(Miss::Upstream)?;
-        let began = attempt.began;
-        let head = match timeout(attempt.limit, self.head(&attempt)).await {
-            Ok(head) => head?,
-            Err(_) => return Err(Miss::Upstream(attempt.timed_out())),
-        };
-        let left = attempt.limit.saturating_sub(began.elapsed());
-        if attempt.question.call.envelope.stream() && attempt.question.call.operation != Operation::Embeddings
-        {
-            self.streamed(attempt, head, permit, left).await.map_err(Miss::Upstream)
+        match timeout(attempt.limit, self.converse(&attempt)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Miss::Upstream(attempt.timed_out())),
+        }
+    }
+
+    async fn converse(&mut self, attempt: &Try<'_>) -> Result<Answer, Miss> {
+        let permit = attempt.permit().await;
+        let head = self.head(attempt).await?;
+        let call = attempt.question.call;
+        let answer = if call.envelope.stream() && call.operation != Operation::Embeddings {
+            self.streamed(attempt, head, permit).await
         } else {
-            self.whole(attempt, head, left).await.map_err(Miss::Upstream)
-        }
+            self.whole(attempt, head).await
+        };
+        answer.map_err(Miss::Upstream)
     }
 
-    /// Sends and waits for a head that promises an answer.
+    /// Sends and waits for a head that promises an answer. What is rare is boxed: the future of
+    /// every call is as large as the largest way through it.
     async fn head(&self, attempt: &Try<'_>) -> Result<Head, Miss> {
-        let (reply, lease, coder) = match self.send(attempt, false).await {
-            Err(SendError::Transport(TransportError::Stale)) => self.send(attempt, true).await,
+        let sent = match self.send(attempt, false).await {
+            Err(SendError::Transport(TransportError::Stale)) => Box::pin(self.send(attempt, true)).await,
             other => other,
-        }
-        .map_err(|error| error.miss(attempt))?;
-        let status = reply.status();
-        if status.is_success() {
-            return Ok(Head { reply, lease, coder });
-        }
-        let (parts, body) = reply.into_parts();
-        let (text, rest) = read(body, LONGEST_ERROR).await.unwrap_or_default();
-        if rest == Rest::None {
-            lease.give_back();
-        }
-        Err(Miss::Upstream(coder.refusal(status.as_u16(), &parts.headers, &text)))
+        };
+        let head = sent.map_err(|error| error.miss(attempt))?;
+        if head.reply.status().is_success() { Ok(head) } else { Err(Box::pin(refused(head)).await) }
     }
 
-    async fn send(
-        &self,
-        attempt: &Try<'_>,
-        fresh: bool,
-    ) -> Result<(Response<Incoming>, Lease, Box<dyn Coder>), SendError> {
+    async fn send(&self, attempt: &Try<'_>, fresh: bool) -> Result<Head, SendError> {
         let Prepared { endpoint, path, headers, body, coder } =
             attempt.prepare().map_err(SendError::Prepare)?;
         let uri = Uri::try_from(path).map_err(|error| {
@@ -131,17 +123,16 @@ impl<'a> Attempts<'a> {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let sent = self.router.transport().send(&endpoint, request, fresh).await;
-        sent.map(|(reply, lease)| (reply, lease, coder)).map_err(SendError::Transport)
+        sent.map(|(reply, lease)| Head { reply, lease, coder }).map_err(SendError::Transport)
     }
 
-    async fn whole(&mut self, attempt: Try<'_>, head: Head, left: Duration) -> Result<Answer, UpstreamError> {
+    async fn whole(&mut self, attempt: &Try<'_>, head: Head) -> Result<Answer, UpstreamError> {
         let Head { reply, lease, mut coder } = head;
         let (parts, body) = reply.into_parts();
-        let body = match timeout(left, read(body, LONGEST_REPLY)).await {
-            Err(_) => return Err(attempt.timed_out()),
-            Ok(Err(error)) => return Err(attempt.broken(&format!("the reply broke off: {error}"))),
-            Ok(Ok((_, Rest::Some))) => return Err(attempt.broken("the reply is too long")),
-            Ok(Ok((body, Rest::None))) => body,
+        let body = match read(body, LONGEST_REPLY).await {
+            Err(error) => return Err(attempt.broken(&format!("the reply broke off: {error}"))),
+            Ok((_, Rest::Some)) => return Err(attempt.broken("the reply is too long")),
+            Ok((body, Rest::None)) => body,
         };
         lease.give_back();
         let pieces = coder.whole(body)?;
@@ -156,19 +147,14 @@ impl<'a> Attempts<'a> {
     /// The first bytes for the client are awaited here: until they come, another try is possible.
     async fn streamed(
         &mut self,
-        attempt: Try<'_>,
+        attempt: &Try<'_>,
         head: Head,
         permit: Option<OwnedSemaphorePermit>,
-        left: Duration,
     ) -> Result<Answer, UpstreamError> {
         let Head { reply, lease, coder } = head;
         let (parts, body) = reply.into_parts();
         let mut opened = Opened::new(body, lease, coder, attempt.place.provider.name());
-        match timeout(left, opened.first()).await {
-            Err(_) => return Err(attempt.timed_out()),
-            Ok(Err(error)) => return Err(error),
-            Ok(Ok(())) => {}
-        }
+        opened.first().await?;
         attempt.snapshot.state(attempt.deployment).succeeded(self.router.now());
         self.account.first_byte();
         let facts = attempt.facts(parts.headers, self.account.started());
@@ -218,12 +204,9 @@ impl<'a> Try<'a> {
     }
 
     /// Waits while `max_parallel_requests` are under way.
-    async fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, UpstreamError> {
-        let Some(permits) = self.snapshot.state(self.deployment).permits.clone() else { return Ok(None) };
-        match timeout(self.limit, permits.acquire_owned()).await {
-            Ok(permit) => Ok(permit.ok()),
-            Err(_) => Err(self.timed_out()),
-        }
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        let permits = self.snapshot.state(self.deployment).permits.clone()?;
+        permits.acquire_owned().await.ok()
     }
 
     fn price(&self) -> Option<Price> {
@@ -262,6 +245,16 @@ impl<'a> Try<'a> {
     fn broken(&self, why: &str) -> UpstreamError {
         UpstreamError::connection(self.place.provider.name(), why)
     }
+}
+
+/// Reads what an upstream says that does not answer.
+async fn refused(Head { reply, lease, coder }: Head) -> Miss {
+    let (parts, body) = reply.into_parts();
+    let (text, rest) = read(body, LONGEST_ERROR).await.unwrap_or_default();
+    if rest == Rest::None {
+        lease.give_back();
+    }
+    Miss::Upstream(coder.refusal(parts.status.as_u16(), &parts.headers, &text))
 }
 
 enum SendError {

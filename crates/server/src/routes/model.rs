@@ -47,7 +47,7 @@ async fn call(
     let ModelRoute { operation, model } = route;
     let (parts, body) = request.into_parts();
     if let Err(problem) = caller::authenticate(&parts.headers, general) {
-        inbound::discard(&parts.headers, body).await;
+        Box::pin(inbound::discard(&parts.headers, body)).await;
         return Err(problem);
     }
     let body = inbound::read(&parts.headers, body, general).await;
