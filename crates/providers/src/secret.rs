@@ -1,15 +1,16 @@
 //! A secret that no `Debug`, log or error can print.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// An API key or master key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Arc<str>);
 
 impl Secret {
     /// Wraps a secret text.
     pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
+        Secret(text.into().into())
     }
 
     /// The text itself: for the wire only.

@@ -113,6 +113,7 @@ impl Attempts<'_> {
         let mut current = walk.decision.first();
         loop {
             let miss = match self.call_once(question, &walk.decision, current).await {
+                Ok(answer) if walk.retries == 0 => return Ok(walk.sign(answer, 0)),
                 Ok(answer) => return Ok(walk.sign(answer, self.retry_limit(question, current))),
                 Err(miss) => miss,
             };
@@ -162,12 +163,15 @@ impl Attempts<'_> {
 
     fn decide(&self, snapshot: &Snapshot, question: Question<'_>) -> Result<Decision, Refusal> {
         let tags = question.call.tags(snapshot.table.rules());
+        // The clock is not cheap: a call's first question is asked when it came.
+        let moment =
+            if question.depth == 0 { self.router.moment(self.account.started()) } else { self.router.now() };
         let request = RouteRequest {
             model: question.model,
             tags: &tags,
             user_agent: question.call.user_agent(),
             force_tag_filtering: false,
-            moment: self.router.now(),
+            moment,
             chance: self.router.chance(),
         };
         snapshot.table.decide(&request, snapshot.board()).map_err(Refusal::NoRoute)

@@ -4,9 +4,15 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderName};
 use tagrail_providers::{Envelope, EnvelopeError, Operation};
 use tagrail_routing::{RequestTag, Rules, TagOrigin};
+
+static TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
+static TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+static STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
+static NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
 
 /// A call, its body read and validated.
 #[derive(Clone, Debug)]
@@ -45,31 +51,28 @@ impl Call {
 
     /// `User-Agent`, as far as it is text.
     pub fn user_agent(&self) -> Option<&str> {
-        self.text(http::header::USER_AGENT.as_str())
+        self.text(&USER_AGENT)
     }
 
     /// A header's value, as far as it is text.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub fn text(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// One attempt's limit by body or header; a stream's limit between chunks when it streams.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         let stream = self.envelope.stream();
-        let own = stream.then(|| self.seconds("x-litellm-stream-timeout").or(self.envelope.stream_timeout()));
-        let seconds = own
-            .flatten()
-            .or_else(|| self.envelope.timeout())
-            .or_else(|| self.seconds("x-litellm-timeout"))?;
+        let own = stream.then(|| self.seconds(&STREAM_TIMEOUT).or(self.envelope.stream_timeout()));
+        let seconds = own.flatten().or_else(|| self.envelope.timeout()).or_else(|| self.seconds(&TIMEOUT))?;
         (seconds.is_finite() && seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(1e9)))
     }
 
     /// Retries by body or header.
     pub(crate) fn num_retries(&self) -> Option<u32> {
-        self.envelope.num_retries().or_else(|| self.text("x-litellm-num-retries")?.trim().parse().ok())
+        self.envelope.num_retries().or_else(|| self.text(&NUM_RETRIES)?.trim().parse().ok())
     }
 
-    fn seconds(&self, header: &str) -> Option<f64> {
+    fn seconds(&self, header: &HeaderName) -> Option<f64> {
         self.text(header)?.trim().parse().ok()
     }
 
@@ -99,7 +102,7 @@ impl Call {
     /// `x-litellm-tags`: every line, split at commas, trimmed, empty parts dropped, UTF-8 (row D27).
     fn header_tags(&self) -> Vec<Cow<'_, str>> {
         self.headers
-            .get_all("x-litellm-tags")
+            .get_all(&TAGS)
             .iter()
             .flat_map(|line| match String::from_utf8_lossy(line.as_bytes()) {
                 Cow::Borrowed(text) => {

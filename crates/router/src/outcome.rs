@@ -147,8 +147,8 @@ impl Account {
     }
 
     /// The first byte of a stream is ready for the client.
-    pub(crate) fn first_byte(&mut self) {
-        self.first_byte = Some(self.started.elapsed());
+    pub(crate) fn first_byte(&mut self, now: time::Instant) {
+        self.first_byte = Some(now.saturating_duration_since(self.started));
     }
 
     /// Leaves the books to whoever goes on with the call.
@@ -166,19 +166,26 @@ impl Account {
         }
     }
 
-    pub(crate) fn settle_whole(&mut self, usage: Option<Usage>, cost: Option<Cost>) {
-        self.settle(200, usage, cost, false);
+    pub(crate) fn settle_whole(&mut self, usage: Option<Usage>, cost: Option<Cost>, now: time::Instant) {
+        self.settle(200, usage, cost, false, now);
     }
 
     pub(crate) fn settle_stream(&mut self, usage: Option<Usage>, cost: Option<Cost>, cut_short: bool) {
-        self.settle(200, usage, cost, cut_short);
+        self.settle(200, usage, cost, cut_short, time::Instant::now());
     }
 
     pub(crate) fn settle_refused(&mut self, status: u16) {
-        self.settle(status, None, None, false);
+        self.settle(status, None, None, false, time::Instant::now());
     }
 
-    fn settle(&mut self, status: u16, usage: Option<Usage>, cost: Option<Cost>, cut_short: bool) {
+    fn settle(
+        &mut self,
+        status: u16,
+        usage: Option<Usage>,
+        cost: Option<Cost>,
+        cut_short: bool,
+        now: time::Instant,
+    ) {
         if !std::mem::take(&mut self.open) {
             return;
         }
@@ -188,7 +195,7 @@ impl Account {
             group: spec.map_or("", |spec| &spec.group),
             deployment: spec.map_or("", |spec| &spec.id),
             status,
-            duration: self.started.elapsed(),
+            duration: now.saturating_duration_since(self.started),
             first_byte: self.first_byte,
             usage,
             cost: cost.map(|cost| cost.input + cost.output),
@@ -200,6 +207,8 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.settle(CLIENT_LEFT, None, None, true);
+        if self.open {
+            self.settle(CLIENT_LEFT, None, None, true, time::Instant::now());
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use tagrail_config::Resolved;
 use tagrail_routing::{Chance, DeploymentIndex, Explanation, Moment, RouteRequest, TagOrigin};
+use tokio::time::Instant;
 
 use crate::scoreboard::Scoreboard;
 use crate::transport::{Transport, Way};
@@ -115,6 +116,10 @@ impl Router {
 
     pub(crate) fn now(&self) -> Moment {
         self.shared.scoreboard.now()
+    }
+
+    pub(crate) fn moment(&self, time: Instant) -> Moment {
+        self.shared.scoreboard.moment(time)
     }
 
     pub(crate) fn chance(&self) -> Chance {

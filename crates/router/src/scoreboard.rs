@@ -71,7 +71,12 @@ impl Scoreboard {
 
     /// Now, on the clock of all cooldowns. Starts at 1, so that 0 can mean never.
     pub(crate) fn now(&self) -> Moment {
-        let past = Instant::now().duration_since(self.epoch).as_millis();
+        self.moment(Instant::now())
+    }
+
+    /// A time as a moment of this clock.
+    pub(crate) fn moment(&self, time: Instant) -> Moment {
+        let past = time.saturating_duration_since(self.epoch).as_millis();
         Moment(u64::try_from(past).unwrap_or(u64::MAX).saturating_add(1))
     }
 

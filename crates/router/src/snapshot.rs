@@ -1,6 +1,6 @@
 //! The configuration in use: routing table, targets and settings, swapped as one.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 use tagrail_config::{DeploymentSettings, GeneralSettings, LeftOut, Resolved, RouterSettings};
@@ -24,8 +24,9 @@ pub struct Snapshot {
     pub left_out: Vec<LeftOut>,
     labels: Vec<Labels>,
     board: Board,
-    /// Of the models as configured; wildcards are looked up by call.
-    prices: Vec<Option<Price>>,
+    /// Of the models as configured, each looked up at its first call: reading the catalogue would
+    /// hold up the start. Wildcards are looked up by call.
+    prices: Vec<OnceLock<Option<Price>>>,
 }
 
 /// A deployment's constant header values, made once.
@@ -45,11 +46,7 @@ impl Snapshot {
         let specs = table.deployments();
         let labels =
             specs.iter().zip(&deployments).map(|(spec, settings)| Labels::new(spec, settings)).collect();
-        let known = |(spec, settings): (&DeploymentSpec, &DeploymentSettings)| {
-            let place = settings.target.resolve(&spec.model).ok()?;
-            price(settings, place.provider.name(), place.model)
-        };
-        let prices = specs.iter().zip(&deployments).map(known).collect();
+        let prices = specs.iter().map(|_| OnceLock::new()).collect();
         let state = |(spec, settings): (&DeploymentSpec, &DeploymentSettings)| {
             scoreboard.state(&spec.id, settings.max_parallel_requests)
         };
@@ -69,10 +66,11 @@ impl Snapshot {
     /// What a model costs at a deployment: its own prices before the catalogue's. `None` when
     /// neither says anything.
     pub(crate) fn price(&self, index: DeploymentIndex, provider: &str, model: &str) -> Option<Price> {
+        let settings = self.deployment(index);
         if self.spec(index).model.contains('*') {
-            return price(self.deployment(index), provider, model);
+            return price(settings, provider, model);
         }
-        self.prices[index.slot()]
+        *self.prices[index.slot()].get_or_init(|| price(settings, provider, model))
     }
 
     /// What routing knows of a deployment.

@@ -62,7 +62,7 @@ impl Opened {
             None => {
                 self.ended = true;
                 if let Some(lease) = self.lease.take() {
-                    lease.give_back();
+                    lease.give_back(Instant::now());
                 }
                 self.coder.end(&mut self.out)
             }

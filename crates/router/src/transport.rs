@@ -95,9 +95,10 @@ impl Transport {
         endpoint: &Endpoint,
         mut request: Request<Pieces>,
         fresh: bool,
+        now: Instant,
     ) -> Result<(Response<Incoming>, Lease), TransportError> {
         let pool = self.pool(endpoint);
-        let kept = if fresh { None } else { pool.take() };
+        let kept = if fresh { None } else { pool.take(now) };
         let reused = kept.is_some();
         let mut connection = match kept {
             Some(connection) => connection,
@@ -130,13 +131,13 @@ impl Transport {
 
 impl Pool {
     /// The connection used last that is still open: the warmest.
-    fn take(&self) -> Option<Connection> {
+    fn take(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut at = idle.len();
         while at > 0 {
             at -= 1;
             let known = &idle[at];
-            if known.sender.is_closed() || known.idle_since.elapsed() > IDLE {
+            if known.sender.is_closed() || now.saturating_duration_since(known.idle_since) > IDLE {
                 idle.swap_remove(at).task.abort();
             } else if known.sender.is_ready() {
                 return Some(idle.swap_remove(at));
@@ -163,12 +164,12 @@ impl Connection {
 
 impl Lease {
     /// The reply was read to its end: others may use the connection.
-    pub(crate) fn give_back(mut self) {
+    pub(crate) fn give_back(mut self, now: Instant) {
         let Some(mut connection) = self.connection.take() else { return };
         if connection.sender.is_closed() {
             return;
         }
-        connection.idle_since = Instant::now();
+        connection.idle_since = now;
         let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < KEPT {
             idle.push(connection);

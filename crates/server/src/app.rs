@@ -77,12 +77,11 @@ pub(crate) async fn handle(
     peer: Peer,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
-    let arrived = Instant::now();
     let snapshot = app.shared.router.snapshot();
     let general = &snapshot.general;
     let origin = request.headers().contains_key(ORIGIN);
     let seen = tracing::enabled!(tracing::Level::DEBUG)
-        .then(|| (request.method().clone(), request.uri().path().to_owned()));
+        .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
     let mut response = match admit(peer, &request, general) {
         Err(problem) => {
             let (parts, body) = request.into_parts();
@@ -101,7 +100,7 @@ pub(crate) async fn handle(
     if origin && general.master_key.is_some() {
         response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
-    if let Some((method, path)) = seen {
+    if let Some((arrived, method, path)) = seen {
         let status = response.status().as_u16();
         tracing::debug!(%method, path, status, micros = arrived.elapsed().as_micros() as u64, "answered");
     }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{
@@ -11,15 +12,15 @@ use http::header::{
     X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tagrail::{Cost, Facts, Operation, header_text};
+use tagrail::{Cost, Facts, Operation, Snapshot, header_text};
 
 use crate::number::{milliseconds, python_float};
 
 /// The LiteLLM release whose behaviour is declared, not this program's own version.
 pub(crate) const COMPATIBLE_WITH: &str = "1.102.4";
 
-/// Room for all headers of a usual reply, so that the map is allocated once.
-const USUAL: usize = 56;
+/// Room for what all answers have.
+const USUAL: usize = 32;
 
 /// Most names of upstream headers that a core remembers the prefixed form of.
 const REMEMBERED: usize = 256;
@@ -68,6 +69,18 @@ static RATE_LIMITS: [HeaderName; 4] = [
     HeaderName::from_static("x-ratelimit-remaining-tokens"),
 ];
 
+/// Of a call without a known cost; `x-litellm-response-cost` itself is then left out.
+static NO_COST: [&HeaderName; 8] = [
+    &COST_ORIGINAL,
+    &COST_DISCOUNT,
+    &COST_MARGIN,
+    &COST_MARGIN_PERCENT,
+    &COST_INPUT,
+    &COST_OUTPUT,
+    &COST_TOOLS,
+    &KEY_SPEND,
+];
+
 static ZERO: HeaderValue = HeaderValue::from_static("0.0");
 
 /// The headers of an answered call.
@@ -77,11 +90,15 @@ pub(crate) fn answered(
     facts: &Facts,
     call_id: HeaderValue,
 ) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(USUAL);
-    content(&mut map, streamed);
+    let mut map = if !streamed && operation != Operation::Messages && is_usual(facts) {
+        CONSTANT.with_borrow_mut(|constant| constant.of(facts).clone())
+    } else {
+        constant(operation, streamed, facts)
+    };
     map.insert(&CALL_ID, call_id);
-    map.insert(&VERSION, HeaderValue::from_static(COMPATIBLE_WITH));
-    deployment(&mut map, operation, streamed, facts);
+    if facts.group != facts.snapshot.spec(facts.deployment).group {
+        map.insert(&MODEL_GROUP, header_text(&facts.group));
+    }
     attempts(&mut map, facts);
     let mut text = String::with_capacity(32);
     cost(&mut map, &mut text, facts);
@@ -91,6 +108,53 @@ pub(crate) fn answered(
         copied(&mut map, &facts.upstream_headers);
     }
     map
+}
+
+/// Whether nothing of what [`constant`] says depends on the call.
+fn is_usual(facts: &Facts) -> bool {
+    facts.upstream_model.is_none() && facts.shown_base.is_none() && !facts.group.is_empty()
+}
+
+/// What the answers of one deployment have in common, with room for what they have not: a map
+/// that is copied costs half of one that is filled.
+fn constant(operation: Operation, streamed: bool, facts: &Facts) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(USUAL);
+    content(&mut map, streamed);
+    map.insert(&CALL_ID, ZERO.clone());
+    map.insert(&VERSION, HeaderValue::from_static(COMPATIBLE_WITH));
+    deployment(&mut map, operation, streamed, facts);
+    map.insert(&RETRIES, HeaderValue::from_static("0"));
+    map.insert(&FALLBACKS, HeaderValue::from_static("0"));
+    for name in NO_COST {
+        map.insert(name, ZERO.clone());
+    }
+    map.insert(&DURATION, ZERO.clone());
+    map.insert(&CALLBACKS, ZERO.clone());
+    everywhere(&mut map);
+    map
+}
+
+/// What [`constant`] says of every deployment, as far as it was asked.
+#[derive(Default)]
+struct Constant {
+    /// Whose deployments they are; another configuration starts anew.
+    snapshot: Option<Arc<Snapshot>>,
+    maps: Vec<Option<HeaderMap>>,
+}
+
+impl Constant {
+    fn of(&mut self, facts: &Facts) -> &HeaderMap {
+        if !self.snapshot.as_ref().is_some_and(|known| Arc::ptr_eq(known, &facts.snapshot)) {
+            self.snapshot = Some(facts.snapshot.clone());
+            self.maps = vec![None; facts.snapshot.deployments.len()];
+        }
+        self.maps[facts.deployment.slot()]
+            .get_or_insert_with(|| constant(Operation::ChatCompletions, false, facts))
+    }
+}
+
+thread_local! {
+    static CONSTANT: RefCell<Constant> = RefCell::default();
 }
 
 fn content(map: &mut HeaderMap, streamed: bool) {
@@ -118,40 +182,31 @@ fn deployment(map: &mut HeaderMap, operation: Operation, streamed: bool, facts: 
         }
     }
     if !facts.group.is_empty() {
-        map.insert(&MODEL_GROUP, header_text(&facts.group));
+        map.insert(&MODEL_GROUP, header_text(&facts.snapshot.spec(facts.deployment).group));
     }
 }
 
 fn attempts(map: &mut HeaderMap, facts: &Facts) {
-    map.insert(&RETRIES, HeaderValue::from(facts.retries));
-    map.insert(&FALLBACKS, HeaderValue::from(facts.fallbacks));
-    if facts.retries > 0
-        && let Some(most) = facts.max_retries
-    {
-        map.insert(&MAX_RETRIES, HeaderValue::from(most));
+    if facts.fallbacks > 0 {
+        map.insert(&FALLBACKS, HeaderValue::from(facts.fallbacks));
+    }
+    if facts.retries > 0 {
+        map.insert(&RETRIES, HeaderValue::from(facts.retries));
+        if let Some(most) = facts.max_retries {
+            map.insert(&MAX_RETRIES, HeaderValue::from(most));
+        }
     }
 }
 
 fn cost(map: &mut HeaderMap, text: &mut String, facts: &Facts) {
-    for name in [&COST_DISCOUNT, &COST_MARGIN, &COST_MARGIN_PERCENT, &COST_TOOLS] {
-        map.insert(name, ZERO.clone());
-    }
-    match facts.cost {
-        Some(Cost { input, output }) if input + output > 0.0 => {
-            let total = float(text, input + output);
-            map.insert(&COST, total.clone());
-            map.insert(&COST_ORIGINAL, total.clone());
-            map.insert(&COST_INPUT, float(text, input));
-            map.insert(&COST_OUTPUT, float(text, output));
-            // The master key's spend before the call is not kept, as in LiteLLM without a database.
-            map.insert(&KEY_SPEND, total);
-        }
-        _ => {
-            for name in [&COST_ORIGINAL, &COST_INPUT, &COST_OUTPUT, &KEY_SPEND] {
-                map.insert(name, ZERO.clone());
-            }
-        }
-    }
+    let Some(Cost { input, output }) = facts.cost.filter(|cost| cost.total() > 0.0) else { return };
+    let total = float(text, input + output);
+    map.insert(&COST, total.clone());
+    map.insert(&COST_ORIGINAL, total.clone());
+    map.insert(&COST_INPUT, float(text, input));
+    map.insert(&COST_OUTPUT, float(text, output));
+    // The master key's spend before the call is not kept, as in LiteLLM without a database.
+    map.insert(&KEY_SPEND, total);
 }
 
 fn durations(map: &mut HeaderMap, text: &mut String, facts: &Facts) {
@@ -166,7 +221,6 @@ fn durations(map: &mut HeaderMap, text: &mut String, facts: &Facts) {
     if !facts.upstream_time.is_zero() {
         insert(&OVERHEAD, total.saturating_sub(facts.upstream_time));
     }
-    map.insert(&CALLBACKS, ZERO.clone());
 }
 
 /// Copies what the upstream sent, each under `llm_provider-`.
@@ -223,8 +277,11 @@ pub(crate) fn timeout(map: &mut HeaderMap, limit: Duration) {
     map.insert(&TIMEOUT, float(&mut String::new(), limit.as_secs_f64()));
 }
 
-/// What every response has.
+/// What every response has; answers have it from [`constant`].
 pub(crate) fn everywhere(map: &mut HeaderMap) {
+    if map.contains_key(VARY) {
+        return;
+    }
     map.insert(VARY, HeaderValue::from_static("Origin"));
     map.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     map.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'"));

@@ -94,7 +94,7 @@ impl OpenAi {
                 _ => MetadataRule::Drop,
             },
             // LiteLLM sends `user` only to models that its table knows to be OpenAI's.
-            drop_user: Catalogue.provider_of(place.model) != Some("openai"),
+            drop_user: ask.envelope.has("user") && Catalogue.provider_of(place.model) != Some("openai"),
             defaults: ask.target.defaults(),
         }
     }

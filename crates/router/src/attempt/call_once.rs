@@ -122,7 +122,7 @@ impl<'a> Attempts<'a> {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        let sent = self.router.transport().send(&endpoint, request, fresh).await;
+        let sent = self.router.transport().send(&endpoint, request, fresh, attempt.began).await;
         sent.map(|(reply, lease)| Head { reply, lease, coder }).map_err(SendError::Transport)
     }
 
@@ -134,13 +134,14 @@ impl<'a> Attempts<'a> {
             Ok((_, Rest::Some)) => return Err(attempt.broken("the reply is too long")),
             Ok((body, Rest::None)) => body,
         };
-        lease.give_back();
+        let now = Instant::now();
+        lease.give_back(now);
         let pieces = coder.whole(body)?;
         let usage = coder.usage();
         let cost = usage.zip(attempt.price()).map(|(usage, price)| price.cost(&usage));
-        self.account.settle_whole(usage, cost);
-        attempt.snapshot.state(attempt.deployment).succeeded(self.router.now());
-        let facts = Facts { usage, cost, ..attempt.facts(parts.headers, self.account.started()) };
+        self.account.settle_whole(usage, cost, now);
+        attempt.snapshot.state(attempt.deployment).succeeded(self.router.moment(now));
+        let facts = Facts { usage, cost, ..attempt.facts(parts.headers, self.account.started(), now) };
         Ok(Answer { facts, body: AnswerBody::Whole(pieces) })
     }
 
@@ -155,9 +156,10 @@ impl<'a> Attempts<'a> {
         let (parts, body) = reply.into_parts();
         let mut opened = Opened::new(body, lease, coder, attempt.place.provider.name());
         opened.first().await?;
-        attempt.snapshot.state(attempt.deployment).succeeded(self.router.now());
-        self.account.first_byte();
-        let facts = attempt.facts(parts.headers, self.account.started());
+        let now = Instant::now();
+        attempt.snapshot.state(attempt.deployment).succeeded(self.router.moment(now));
+        self.account.first_byte(now);
+        let facts = attempt.facts(parts.headers, self.account.started(), now);
         let account = self.account.hand_over();
         let stream = ReplyStream::new(opened, account, attempt.price(), permit, attempt.limit);
         Ok(Answer { facts, body: AnswerBody::Stream(Box::new(stream)) })
@@ -213,7 +215,7 @@ impl<'a> Try<'a> {
         self.snapshot.price(self.deployment, self.place.provider.name(), self.place.model)
     }
 
-    fn facts(&self, upstream_headers: HeaderMap, started: Instant) -> Facts {
+    fn facts(&self, upstream_headers: HeaderMap, started: Instant, now: Instant) -> Facts {
         let spec = self.snapshot.spec(self.deployment);
         let labels = self.snapshot.labels(self.deployment);
         let shown = self.place.shown_base;
@@ -229,7 +231,7 @@ impl<'a> Try<'a> {
             fallbacks: 0,
             upstream_headers,
             started: started.into_std(),
-            upstream_time: self.began.elapsed(),
+            upstream_time: now.saturating_duration_since(self.began),
             usage: None,
             cost: None,
         }
@@ -252,7 +254,7 @@ async fn refused(Head { reply, lease, coder }: Head) -> Miss {
     let (parts, body) = reply.into_parts();
     let (text, rest) = read(body, LONGEST_ERROR).await.unwrap_or_default();
     if rest == Rest::None {
-        lease.give_back();
+        lease.give_back(Instant::now());
     }
     Miss::Upstream(coder.refusal(parts.status.as_u16(), &parts.headers, &text))
 }

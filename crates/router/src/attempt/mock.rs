@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use tagrail_providers::{MOCK_USAGE, Mock, Operation};
 use tagrail_routing::DeploymentIndex;
+use tokio::time::Instant;
 
 use super::call_once::created;
 use super::{Attempts, Question};
@@ -32,7 +33,7 @@ impl Attempts<'_> {
         let place = settings.target.resolve(upstream_model).ok();
         let price = place.and_then(|place| snapshot.price(deployment, place.provider.name(), place.model));
         let cost = price.map(|price| price.cost(&MOCK_USAGE));
-        self.account.settle_whole(Some(MOCK_USAGE), cost);
+        self.account.settle_whole(Some(MOCK_USAGE), cost, Instant::now());
         let facts = Facts {
             snapshot: snapshot.clone(),
             deployment,
