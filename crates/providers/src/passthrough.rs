@@ -10,7 +10,6 @@ mod stream;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use serde_json::json;
 
 use crate::dialect::WireUsage;
 use crate::{Ask, Coder, ErrorKind, Operation, Secret, UpstreamError, Usage};
@@ -37,7 +36,7 @@ impl Passthrough {
         withhold_usage: bool,
         key: Option<Secret>,
     ) -> Passthrough {
-        let echo = ask.echo_model.map(|name| Bytes::from(json!(name).to_string()));
+        let echo = ask.echo_model.and_then(|name| serde_json::to_vec(name).ok()).map(Bytes::from);
         Passthrough {
             provider,
             operation: ask.operation,

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::uri::PathAndQuery;
 
 use crate::{Endpoint, Envelope, Operation, Target, UpstreamError, Usage};
 
@@ -42,7 +43,7 @@ pub struct Prepared<'a> {
     /// Where to connect. Owned only where the client chose the address.
     pub endpoint: Cow<'a, Endpoint>,
     /// Path and query.
-    pub path: String,
+    pub path: PathAndQuery,
     /// All headers but `content-length`; `host` included.
     pub headers: HeaderMap,
     /// The body in pieces.

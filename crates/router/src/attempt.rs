@@ -26,7 +26,7 @@ use crate::{Answer, Call, CallError, Facts, Refusal, Snapshot};
 /// A call on its way: what all its attempts share.
 pub(crate) struct Attempts<'a> {
     pub(crate) router: &'a Router,
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: &'a Arc<Snapshot>,
     /// The call as it came in; a fallback may override fields of it.
     pub(crate) original: &'a Call,
     pub(crate) account: Account,
@@ -59,7 +59,7 @@ pub(crate) async fn run(router: &Router, call: &Call) -> Result<Answer, Box<Call
     let account = Account::open(router.recorder().clone(), snapshot.clone(), call.operation);
     let model =
         snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
-    let mut attempts = Attempts { router, snapshot, original: call, account, limit: None };
+    let mut attempts = Attempts { router, snapshot: &snapshot, original: call, account, limit: None };
     let refusal = match check(call, model.as_deref()) {
         Err(refusal) => refusal,
         Ok(model) => match attempts.answer(Question { call, model, depth: 0 }).await {
@@ -68,7 +68,8 @@ pub(crate) async fn run(router: &Router, call: &Call) -> Result<Answer, Box<Call
         },
     };
     attempts.account.settle_refused(refusal.status());
-    let Attempts { snapshot, limit, .. } = attempts;
+    let limit = attempts.limit;
+    drop(attempts);
     Err(Box::new(CallError { refusal, snapshot, model: model.unwrap_or_default(), timeout: limit }))
 }
 
@@ -108,8 +109,8 @@ impl Attempts<'_> {
 
     /// Walks one group's plan.
     async fn group(&mut self, question: Question<'_>) -> Result<Answer, Refusal> {
-        let snapshot = self.snapshot.clone();
-        let mut walk = Walk { decision: self.decide(&snapshot, question)?, retries: 0, levels: 0, unfit: 0 };
+        let snapshot = self.snapshot;
+        let mut walk = Walk { decision: self.decide(snapshot, question)?, retries: 0, levels: 0, unfit: 0 };
         let mut current = walk.decision.first();
         loop {
             let miss = match self.call_once(question, &walk.decision, current).await {
@@ -119,10 +120,10 @@ impl Attempts<'_> {
             };
             let (next, refusal, pause) = match miss {
                 Miss::Caller(refusal) => return Err(refusal),
-                Miss::Unfit(refusal) => (self.pass_over(&snapshot, &mut walk), refusal, Duration::ZERO),
+                Miss::Unfit(refusal) => (self.pass_over(snapshot, &mut walk), refusal, Duration::ZERO),
                 Miss::Upstream(error) => {
-                    self.note_failure(&snapshot, &walk.decision, current, &error);
-                    let (next, pause) = self.after(question, &snapshot, &mut walk, current, &error);
+                    self.note_failure(snapshot, &walk.decision, current, &error);
+                    let (next, pause) = self.after(question, snapshot, &mut walk, current, &error);
                     (next, Refusal::Upstream(error), pause)
                 }
             };

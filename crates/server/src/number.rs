@@ -34,21 +34,31 @@ pub(crate) fn python_float(into: &mut String, value: f64) {
     }
 }
 
-/// Milliseconds with up to three decimals: `328.536`, `7.0`.
+/// Milliseconds with up to three decimals: `328.536`, `7.0`. Every answer has two of them, so the
+/// digits are not left to `write!`.
 pub(crate) fn milliseconds(into: &mut String, duration: Duration) {
-    let micros = duration.as_micros();
-    // Writing into a String does not fail.
-    let _ = write!(into, "{}.", micros / 1000);
-    let rest = (micros % 1000) as u32;
-    let _ = if rest == 0 {
-        into.write_char('0')
-    } else if rest.is_multiple_of(100) {
-        write!(into, "{}", rest / 100)
-    } else if rest.is_multiple_of(10) {
-        write!(into, "{:02}", rest / 10)
-    } else {
-        write!(into, "{rest:03}")
-    };
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let mut whole = [0; 20];
+    let mut at = whole.len();
+    let mut left = micros / 1000;
+    while left > 0 || at == whole.len() {
+        at -= 1;
+        whole[at] = left % 10;
+        left /= 10;
+    }
+    whole[at..].iter().for_each(|digit| into.push(figure(*digit)));
+    into.push('.');
+    let rest = micros % 1000;
+    for place in [100, 10, 1] {
+        into.push(figure(rest / place % 10));
+        if rest % place == 0 {
+            break;
+        }
+    }
+}
+
+fn figure(digit: u64) -> char {
+    char::from(b'0' + digit as u8)
 }
 
 #[cfg(test)]

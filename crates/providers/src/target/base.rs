@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use http::Uri;
+use http::uri::PathAndQuery;
 
 use crate::Endpoint;
 
@@ -16,7 +17,13 @@ pub(crate) struct Base {
     pub(crate) query: Option<String>,
     /// Host and port as they were written, for the `Host` header.
     pub(crate) authority: String,
+    /// Paths behind the base's, by tail: made once, since every call needs one.
+    paths: Vec<(&'static str, PathAndQuery)>,
 }
+
+/// Every tail that a provider puts behind its base.
+const TAILS: [&str; 7] =
+    ["", "chat/completions", "completions", "embeddings", "messages", "responses", "v1/messages"];
 
 impl Base {
     /// Takes a base URL apart.
@@ -45,12 +52,27 @@ impl Base {
             return Err("has a port that is none");
         }
         let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });
-        Ok(Base {
+        let mut base = Base {
             endpoint: Endpoint { https, host: host.to_ascii_lowercase(), port },
             path: uri.path().trim_end_matches('/').to_owned(),
             query: uri.query().filter(|query| !query.is_empty()).map(str::to_owned),
             authority: authority.as_str().to_owned(),
-        })
+            paths: Vec::new(),
+        };
+        base.paths = TAILS.iter().map(|tail| (*tail, base.path_to(tail))).collect();
+        Ok(base)
+    }
+
+    /// A path behind the base's, and the base's query behind that.
+    pub(crate) fn path_to(&self, tail: &str) -> PathAndQuery {
+        if let Some((_, path)) = self.paths.iter().find(|(known, _)| *known == tail) {
+            return path.clone();
+        }
+        let slash = if tail.is_empty() && !self.path.is_empty() { "" } else { "/" };
+        let query = self.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+        let path = format!("{}{slash}{tail}{query}", self.path);
+        // Of a URL's own path and query, and of plain letters.
+        PathAndQuery::try_from(path).unwrap_or_else(|_| PathAndQuery::from_static("/"))
     }
 
     /// Whether the address is one that only the machine's own network can mean: a cloud's metadata

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::uri::PathAndQuery;
 
 use super::base::Base;
 use super::site::{authenticate, extra_header};
@@ -72,24 +73,19 @@ impl Entry<'_> {
     }
 
     /// A path behind the base's, and the base's query behind that.
-    pub(crate) fn path(&self, tail: &str) -> String {
-        let mut path = String::with_capacity(self.base.path.len() + tail.len() + 1);
-        path.push_str(&self.base.path);
-        if !tail.is_empty() {
-            path.push('/');
-            path.push_str(tail);
-        }
-        if let Some(query) = &self.base.query {
-            path.push('?');
-            path.push_str(query);
-        }
-        path
+    pub(crate) fn path(&self, tail: &str) -> PathAndQuery {
+        self.base.path_to(tail)
     }
 }
 
 impl<'a> Entry<'a> {
     /// The call, ready to be sent.
-    pub(crate) fn prepared(self, path: String, body: Vec<Bytes>, coder: Box<dyn Coder>) -> Prepared<'a> {
+    pub(crate) fn prepared(
+        self,
+        path: PathAndQuery,
+        body: Vec<Bytes>,
+        coder: Box<dyn Coder>,
+    ) -> Prepared<'a> {
         let endpoint = match self.base {
             Cow::Borrowed(base) => Cow::Borrowed(&base.endpoint),
             Cow::Owned(base) => Cow::Owned(base.endpoint),

@@ -50,7 +50,7 @@ impl<'a> Attempts<'a> {
         decision: &Decision,
         deployment: DeploymentIndex,
     ) -> Result<Answer, Miss> {
-        let snapshot = self.snapshot.clone();
+        let snapshot = self.snapshot;
         let settings = snapshot.deployment(deployment);
         self.account.attempt(deployment);
         settings.target.admit(&question.call.envelope).map_err(|error| Miss::Caller(Refusal::Body(error)))?;
@@ -69,7 +69,7 @@ impl<'a> Attempts<'a> {
         let limit = self.time_limit(question, deployment);
         self.limit = Some(limit);
         let attempt = Try {
-            snapshot: &snapshot,
+            snapshot,
             question,
             deployment,
             upstream_model: upstream_model.clone(),
@@ -115,12 +115,9 @@ impl<'a> Attempts<'a> {
     async fn send(&self, attempt: &Try<'_>, fresh: bool) -> Result<Head, SendError> {
         let Prepared { endpoint, path, headers, body, coder } =
             attempt.prepare().map_err(SendError::Prepare)?;
-        let uri = Uri::try_from(path).map_err(|error| {
-            SendError::Transport(TransportError::Broken(format!("the upstream's path is no path: {error}")))
-        })?;
         let mut request = Request::new(Pieces::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri;
+        *request.uri_mut() = Uri::from(path);
         *request.headers_mut() = headers;
         let sent = self.router.transport().send(&endpoint, request, fresh, attempt.began).await;
         sent.map(|(reply, lease)| Head { reply, lease, coder }).map_err(SendError::Transport)

@@ -27,7 +27,7 @@ impl Attempts<'_> {
     ) -> Pin<Box<dyn Future<Output = Option<Answer>> + Send + 'b>> {
         Box::pin(async move {
             if question.depth >= self.snapshot.router.max_fallbacks
-                || !may_fall_back(&self.snapshot, question.call, refusal)
+                || !may_fall_back(self.snapshot, question.call, refusal)
             {
                 return None;
             }

@@ -17,7 +17,7 @@ impl Attempts<'_> {
         upstream_model: &str,
         text: &str,
     ) -> Answer {
-        let snapshot = self.snapshot.clone();
+        let snapshot = self.snapshot;
         let spec = snapshot.spec(deployment);
         let settings = snapshot.deployment(deployment);
         let envelope = &question.call.envelope;

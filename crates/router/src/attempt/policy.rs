@@ -31,7 +31,7 @@ impl Attempts<'_> {
         current: DeploymentIndex,
         error: &UpstreamError,
     ) -> Option<Duration> {
-        let snapshot = &self.snapshot;
+        let snapshot = self.snapshot;
         let others = walk.decision.has_other(&snapshot.table, current, snapshot.board(), self.router.now());
         let router = &snapshot.router;
         let policy =
