@@ -1,5 +1,7 @@
 //! Which values are nobody's business: not `/model/info`'s, not a diagnostic's.
 
+use std::ops::Range;
+
 use crate::node::{Map, Node, Value};
 
 /// Whether the value of a key is a secret, by the key's name.
@@ -39,50 +41,126 @@ fn shown_value(key: &str, node: &Node) -> serde_json::Value {
         }
         Value::Map(map) => serde_json::Value::Object(shown(map)),
         Value::List(list) => list.iter().map(|item| shown_value(key, item)).collect(),
-        Value::Text(text) => serde_json::Value::String(without_password(text)),
+        Value::Text(text) if is_address(key) || text.contains("://") => {
+            serde_json::Value::String(without_credentials(text))
+        }
+        Value::Text(text) => serde_json::Value::String(text.clone()),
         _ => node.to_json(),
     }
 }
 
-/// A URL's user and password are left out: `https://user:pw@host` is shown as `https://***@host`.
-fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.rfind('@') {
-        Some(at) => format!("{scheme}://***{}", &rest[at..]),
-        None => text.to_owned(),
+/// Whether the value of a key is a URL, even where it has no scheme.
+fn is_address(key: &str) -> bool {
+    ["base", "url", "uri", "endpoint"].iter().any(|end| key.to_ascii_lowercase().ends_with(end))
+}
+
+/// A URL without what may be a password or a key: `https://user:pw@host/v1?key=x` is shown as
+/// `https://***@host/v1`.
+fn without_credentials(text: &str) -> String {
+    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |at| at + 3));
+    let shown = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
+    match (rest.rfind('@'), shown.split('/').next().unwrap_or_default().rfind('@')) {
+        (_, Some(at)) => format!("{scheme}{MASK}{}", &shown[at..]),
+        // A password with a `?` in it, or an address in the query: nobody can tell.
+        (Some(_), None) if shown.contains(':') => format!("{scheme}{MASK}"),
+        _ => format!("{scheme}{shown}"),
     }
 }
 
 /// What stands for a secret.
 const MASK: &str = "***";
 
-/// A line of a configuration with the values of secret keys masked. Works on text, because a file
-/// that is not YAML has lines too. A mask before the byte `column` is as long as what it hides, so
-/// that what stands there keeps its place.
+/// A line of a configuration with the values of secret keys masked, and of URLs what may be a
+/// password or a key. Works on text, because a file that is not YAML has lines too. A mask before
+/// the byte `column` is as long as what it hides, so that what stands there keeps its place.
 pub(crate) fn masked(line: &str, column: usize) -> String {
+    let mut secrets = secret_values(line);
+    secrets.extend(secrets_of_urls(line));
+    secrets.sort_unstable_by_key(|span| (span.start, usize::MAX - span.end));
     let mut masked = String::with_capacity(line.len());
     let mut shown_to = 0;
+    for span in secrets {
+        let start = span.start.max(shown_to);
+        if start >= span.end {
+            continue;
+        }
+        masked.push_str(&line[shown_to..start]);
+        let hidden = line[start..span.end].chars().count();
+        masked.push_str(&if span.end <= column { "*".repeat(hidden) } else { MASK.to_owned() });
+        shown_to = span.end;
+    }
+    masked.push_str(&line[shown_to..]);
+    masked
+}
+
+/// The values of secret keys.
+fn secret_values(line: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
     let mut from = 0;
     while let Some(colon) = line[from..].find(':').map(|at| from + at) {
         from = colon + 1;
-        let value = line.len() - line[from..].trim_start().len();
-        let separated = value > from || line[value..].starts_with(['"', '\'']);
-        if !separated || !is_secret(key_before(&line[..colon])) {
+        let value = start_of_value(line, from);
+        if !is_separated(line, from) || !is_secret(key_before(&line[..colon])) {
             continue;
         }
         let end = value + value_end(&line[value..]);
         // A reference is no secret, and says which variable to set.
         if end > value && !line[value..].starts_with("os.environ/") {
-            masked.push_str(&line[shown_to..value]);
-            let hidden = line[value..end].chars().count();
-            masked.push_str(&if end <= column { "*".repeat(hidden) } else { MASK.to_owned() });
-            shown_to = end;
+            found.push(value..end);
         }
         from = end.max(from);
     }
-    masked.push_str(&line[shown_to..]);
-    masked
+    found
+}
+
+/// Of every URL what stands before an `@`, and what stands behind a `?`: of whatever has `://`, and
+/// of the values of keys that are URLs.
+fn secrets_of_urls(line: &str) -> Vec<Range<usize>> {
+    let addresses = line.match_indices(':').filter_map(|(colon, _)| {
+        let named = is_separated(line, colon + 1) && is_address(key_before(&line[..colon]));
+        let value = start_of_value(line, colon + 1);
+        named.then(|| value + usize::from(line[value..].starts_with(['"', '\''])))
+    });
+    let schemes = line.match_indices("://").map(|(at, _)| {
+        let of_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+        line[..at].trim_end_matches(of_scheme).len()
+    });
+    schemes.chain(addresses).flat_map(|start| secrets_of_url(line, start)).collect()
+}
+
+/// Of the URL that begins at `start`, behind its quote.
+fn secrets_of_url(line: &str, start: usize) -> Vec<Range<usize>> {
+    let quote = line[..start].chars().next_back().filter(|c| matches!(c, '"' | '\''));
+    let end = match quote {
+        Some(quote) => line[start..].find(quote).map_or(line.len(), |end| start + end),
+        None => start + plain_end(&line[start..]),
+    };
+    let host = line[start..end].find("://").map_or(start, |at| start + at + 3);
+    let user = line[host..end].rfind('@').map(|at| host..host + at);
+    let query = line[host..end].find(['?', '#']).map(|at| host + at + 1..end);
+    let (user, query) = match (user, query) {
+        // A password with a `?` in it, or an address in the query: nobody can tell.
+        (Some(user), Some(query)) if query.start <= user.end => (Some(user.start..end), None),
+        found => found,
+    };
+    user.into_iter().chain(query).collect()
+}
+
+/// Where a plain scalar may end: at a comment or at the next item of a flow map, else with the line.
+fn plain_end(text: &str) -> usize {
+    let end = [" #", ", "].iter().filter_map(|stop| text.find(stop)).min().unwrap_or(text.len());
+    text[..end].trim_end_matches(['}', ']', ',', ' ', '\r']).len()
+}
+
+/// Where the value behind a colon begins.
+fn start_of_value(line: &str, behind_colon: usize) -> usize {
+    line.len() - line[behind_colon..].trim_start().len()
+}
+
+/// Whether a colon separates a key from a value, and is not within a word.
+fn is_separated(line: &str, behind_colon: usize) -> bool {
+    let value = start_of_value(line, behind_colon);
+    value > behind_colon || line[value..].starts_with(['"', '\''])
 }
 
 /// The key that ends before a colon.
@@ -151,9 +229,41 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_shown_without_passwords() {
-        assert_eq!(without_password("https://u:p@h:1/v1"), "https://***@h:1/v1");
-        assert_eq!(without_password("https://h/v1?x=a@b"), "https://h/v1?x=a@b");
-        assert_eq!(without_password("openai/gpt-4o"), "openai/gpt-4o");
+    fn urls_are_shown_without_credentials() {
+        for (url, shown) in [
+            ("https://u:p@h:1/v1", "https://***@h:1/v1"),
+            ("https://u:p@ss@h:1/v1?key=k", "https://***@h:1/v1"),
+            ("https://h/v1?key=k", "https://h/v1"),
+            ("https://h/v1#k", "https://h/v1"),
+            ("u:p@h/v1?key=k", "***@h/v1"),
+            ("https://u:p?w@h/v1", "https://***"),
+            ("https://h:1/v1", "https://h:1/v1"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
+    }
+
+    #[test]
+    fn lines_are_shown_without_the_credentials_of_urls() {
+        for (line, shown) in [
+            ("api_base: \"http://user:hunter2@127.0.0.1/ok\"", "api_base: \"http://***@127.0.0.1/ok\""),
+            ("api_base: http://user:hunter2@h/ok?k=hunter2 # x", "api_base: http://***@h/ok?*** # x"),
+            ("api_base: http://u:hunter 2@h/ok", "api_base: http://***@h/ok"),
+            ("api_base: 'http://u:hunter2, x@h/ok'", "api_base: 'http://***@h/ok'"),
+            ("api_base: u:hunter2@h/ok?k=1", "api_base: ***@h/ok?***"),
+            ("\"api_base\": \"h/ok?k=hunter2\",", "\"api_base\": \"h/ok?***\","),
+            ("{api_base: http://h/ok?k=hunter2, tags: [a]}", "{api_base: http://h/ok?***, tags: [a]}"),
+            ("{a: {api_base: http://h/ok?k=hunter2}}", "{a: {api_base: http://h/ok?***}}"),
+            ("  http://user:hunter2@h", "  http://***@h"),
+            ("http://u:hunter?2@h/", "http://***"),
+            ("api_base: ", "api_base: "),
+            ("api_base: é", "api_base: é"),
+            ("model: openai/a@b?c", "model: openai/a@b?c"),
+            ("api_base: http://h/v1", "api_base: http://h/v1"),
+            ("api_base: os.environ/BASE", "api_base: os.environ/BASE"),
+            ("api_base:", "api_base:"),
+        ] {
+            assert_eq!(masked(line, 0), shown);
+        }
     }
 }

@@ -183,6 +183,34 @@ mod tests {
         assert!(!rendered.contains("sk-secret"), "{rendered}");
     }
 
+    /// Whatever is wrong, no rendering, line or JSON of it holds the canary.
+    #[test]
+    fn a_password_in_an_address_is_in_no_finding() {
+        for address in [
+            r#""http://user:canary@127.0.0.1/ok""#,
+            "http://user:canary@127.0.0.1/ok",
+            "'http://user:can?ary@127.0.0.1/ok'",
+            "user:canary@127.0.0.1/ok",
+            "http://h:port/?key=canary",
+            "ftp://h/?key=canary#canary",
+            "[\"http://user:canary@h\"]",
+            "{url: \"http://user:canary@h\"}",
+        ] {
+            let text = format!(
+                "model_list:\n- model_name: m\n  litellm_params: {{model: openai/m, api_base: {address}, api_kee: 1}}\n"
+            );
+            let loaded = load_text(&text, Path::new("config.yaml"), &|_| None);
+            assert!(!loaded.diagnostics.is_empty(), "{address}");
+            for found in &loaded.diagnostics {
+                for shown in
+                    [found.render(&loaded.sources, false), found.to_string(), found.to_json().to_string()]
+                {
+                    assert!(!shown.contains("canary") && !shown.contains("user:can"), "{shown}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_finding_about_the_whole_file_has_no_excerpt() {
         let (found, sources) = diagnostic("");

@@ -107,10 +107,12 @@ pub(crate) fn without_query(text: &str) -> &str {
 
 /// A base that is no base, as an error may show it: what may be a password or a key is left out.
 pub(crate) fn presentable(text: &str) -> String {
-    let text = without_query(text);
-    match text.rsplit_once('@') {
+    let shown = text.split(['?', '#']).next().unwrap_or(text);
+    match shown.rsplit_once('@') {
         Some((_, host)) => format!("***@{host}"),
-        None => text.to_owned(),
+        // A password with a `?` in it, or an address in the query: nobody can tell.
+        None if text.contains('@') => "***".to_owned(),
+        None => shown.to_owned(),
     }
 }
 
@@ -168,6 +170,8 @@ mod tests {
     fn errors_do_not_show_credentials() {
         assert_eq!(presentable("http://user:p@w@h/v1?key=x"), "***@h/v1");
         assert_eq!(presentable("h/v1?key=x"), "h/v1");
+        assert_eq!(presentable("http://h/#key"), "http://h/");
+        assert_eq!(presentable("http://user:p?w@h/v1"), "***");
     }
 
     #[test]

@@ -36,6 +36,16 @@ async fn deployments_are_shown_without_their_secrets() {
 }
 
 #[tokio::test]
+async fn an_address_is_shown_without_its_query() {
+    let upstream = FakeUpstream::start();
+    let base = format!("{}?key=canary", upstream.base());
+    let gateway = Gateway::start(&config_text(&[deployment("m", "one", &[], &base)], &json!({})));
+    let response = gateway.get("/model/info").await;
+    assert_eq!(response.json()["data"][0]["litellm_params"]["api_base"], upstream.base());
+    assert!(!response.text().contains("canary"), "{}", response.text());
+}
+
+#[tokio::test]
 async fn groups_say_what_is_known_of_their_models() {
     let upstream = FakeUpstream::start();
     let gateway = configured(&upstream);
