@@ -114,7 +114,7 @@ fn admit(peer: Peer, request: &Request<Incoming>, general: &GeneralSettings) -> 
     if routes::health::is_probe(request.uri().path()) {
         return Ok(());
     }
-    peer.admit(request.headers(), general)
+    peer.admit(request.uri(), request.headers(), general)
 }
 
 /// Everything but calls of models.

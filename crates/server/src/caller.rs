@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use axum::extract::FromRequestParts;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tagrail::config::GeneralSettings;
@@ -36,21 +36,34 @@ impl Peer {
     }
 
     /// Without a master key everybody on this machine may do everything, so nobody else may come
-    /// in (row D19): not over the network, and not through a page in a local browser whose name
-    /// has been made to resolve to this machine.
-    pub(crate) fn admit(self, headers: &HeaderMap, general: &GeneralSettings) -> Result<(), Problem> {
+    /// in (row D19): not over the network, and not through a page in a local browser, be it one whose
+    /// name has been made to resolve to this machine or one that only sends and need not read.
+    pub(crate) fn admit(
+        self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        general: &GeneralSettings,
+    ) -> Result<(), Problem> {
         if general.master_key.is_some() {
             return Ok(());
         }
         if !self.loopback {
             return Err(forbidden("this machine itself (127.0.0.1)"));
         }
-        if !headers.get(HOST).is_none_or(names_loopback) {
+        let of_authority = uri.authority().is_none_or(|authority| names_loopback(authority.as_str()));
+        if !of_authority || !all(headers, &HOST, names_loopback) {
             return Err(forbidden("requests whose Host is localhost or a loopback address"));
+        }
+        let from_elsewhere = headers.get_all(&FETCH_SITE).iter().any(|site| site == "cross-site");
+        if from_elsewhere || !all(headers, &ORIGIN, is_loopback_origin) {
+            return Err(forbidden("pages of this machine itself"));
         }
         Ok(())
     }
 }
+
+/// What a browser says of the page behind a request.
+static FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 fn forbidden(who: &str) -> Problem {
     let message = format!(
@@ -59,17 +72,32 @@ fn forbidden(who: &str) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, message).kind("auth_error")
 }
 
-/// Whether a `Host` header means this machine: `localhost`, or an IP address that is loopback.
-fn names_loopback(host: &HeaderValue) -> bool {
-    let Ok(host) = host.to_str() else { return false };
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or(rest, |(address, _)| address),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+/// Whether every value of a header is such; none is.
+fn all(headers: &HeaderMap, name: &HeaderName, such: impl Fn(&str) -> bool) -> bool {
+    headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(&such))
+}
+
+/// Whether a host, with or without port, means this machine: `localhost`, or an IP address that is
+/// loopback.
+fn names_loopback(host: &str) -> bool {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) => (address, port.strip_prefix(':').unwrap_or(port)),
+            None => return false,
+        },
+        None => host.rsplit_once(':').unwrap_or((host, "")),
     };
-    match name.parse::<std::net::IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => name.eq_ignore_ascii_case("localhost"),
-    }
+    port.bytes().all(|byte| byte.is_ascii_digit())
+        && match name.parse::<std::net::IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => name.eq_ignore_ascii_case("localhost"),
+        }
+}
+
+/// Whether an `Origin` is a page that this machine serves; `null` may be anybody's.
+fn is_loopback_origin(origin: &str) -> bool {
+    let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    host.is_some_and(names_loopback)
 }
 
 /// Somebody with all rights: the holder of the master key, or, without one, whoever was admitted.
@@ -166,12 +194,15 @@ mod tests {
         for host in
             ["localhost", "LOCALHOST:4000", "127.0.0.1", "127.1.2.3:80", "[::1]:4000", "[::ffff:127.0.0.1]"]
         {
-            assert!(names_loopback(&HeaderValue::from_static(host)), "{host}");
+            assert!(names_loopback(host), "{host}");
         }
         for host in
             ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", "[::2]", ""]
         {
-            assert!(!names_loopback(&HeaderValue::from_static(host)), "{host}");
+            assert!(!names_loopback(host), "{host}");
+        }
+        for host in ["[::1", "[::1]evil.example", "localhost:x", "evil@localhost"] {
+            assert!(!names_loopback(host), "{host}");
         }
     }
 

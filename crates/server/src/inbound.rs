@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::{HeaderMap, StatusCode, Uri};
 use http_body::Body;
 use tagrail::config::GeneralSettings;
@@ -27,7 +27,7 @@ const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// Refuses heads that are too big.
+/// Refuses heads that are too big, or that name more than one host.
 pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
     if length > MAX_URI_BYTES {
@@ -38,6 +38,10 @@ pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> 
     if total > MAX_HEADER_BYTES {
         let message = format!("Request headers are {total} bytes long; the limit is {MAX_HEADER_BYTES}.");
         return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message));
+    }
+    // RFC 9112, section 3.2: who is meant must be read in one way.
+    if headers.get_all(HOST).iter().nth(1).is_some() {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "The request has more than one Host header."));
     }
     Ok(())
 }

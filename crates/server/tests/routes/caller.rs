@@ -178,10 +178,52 @@ async fn pages_from_elsewhere_may_read_only_where_a_key_guards() {
     assert_eq!(preflight.header("access-control-allow-headers"), "x-a, x-b");
 
     let gateway = Gateway::start(&open(&upstream));
-    let response = gateway.send("GET", "/v1/models", &[origin]).await;
-    assert_eq!(response.status, 200);
-    assert!(!response.headers.contains_key("access-control-allow-origin"));
     let preflight = gateway.send("OPTIONS", CHAT, &asked).await;
-    assert_eq!(preflight.status, 405);
+    assert_eq!(preflight.status, 403);
     assert!(preflight.headers.keys().all(|name| !name.as_str().starts_with("access-control")));
+}
+
+#[tokio::test]
+async fn without_a_master_key_no_page_from_elsewhere_spends_anything() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::start(&open(&upstream));
+    for foreign in [
+        &[("origin", "https://evil.example")][..],
+        &[("origin", "http://localhost.evil.example")],
+        &[("origin", "null")],
+        &[("origin", "http://localhost:3000"), ("origin", "https://evil.example")],
+        &[("sec-fetch-site", "cross-site")],
+    ] {
+        let response = post(gateway.address, CHAT, foreign, &chat("m")).await;
+        assert_eq!(response.status, 403, "{foreign:?}");
+        assert!(message(&response).contains("general_settings.master_key"), "{}", response.text());
+    }
+    assert!(upstream.requests().is_empty());
+    for own in [
+        &[("origin", "http://localhost:3000")][..],
+        &[("origin", "https://127.0.0.1")],
+        &[("sec-fetch-site", "same-origin")],
+        &[("sec-fetch-site", "none")],
+    ] {
+        let response = post(gateway.address, CHAT, own, &chat("m")).await;
+        assert_eq!(response.status, 200, "{own:?}");
+        assert!(!response.headers.contains_key("access-control-allow-origin"));
+    }
+    let keyed = Gateway::tagged(&upstream, &json!({}));
+    let page = [KEY, ("origin", "https://app.example"), ("sec-fetch-site", "cross-site")];
+    assert_eq!(post(keyed.address, CHAT, &page, &chat("m")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let upstream = FakeUpstream::start();
+    for gateway in [Gateway::start(&open(&upstream)), Gateway::tagged(&upstream, &json!({}))] {
+        let two = [KEY, ("host", "localhost"), ("host", "evil.example")];
+        let response = gateway.send("GET", "/v1/models", &two).await;
+        assert_eq!(response.status, 400);
+        assert!(message(&response).contains("Host"), "{}", response.text());
+    }
+    let gateway = Gateway::start(&open(&upstream));
+    assert_eq!(gateway.send("GET", "http://evil.example/v1/models", &[]).await.status, 403);
+    assert_eq!(gateway.send("GET", "http://localhost:1/v1/models", &[]).await.status, 200);
 }
