@@ -18,6 +18,7 @@ use std::time::Duration;
 use tagrail_providers::UpstreamError;
 use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RouteRequest};
 
+use self::policy::pause;
 use crate::outcome::Account;
 use crate::router::Router;
 use crate::scoreboard::Failure;
@@ -47,7 +48,8 @@ pub(crate) struct Question<'a> {
 enum Miss {
     /// Another deployment may: the upstream failed.
     Upstream(UpstreamError),
-    /// The deployment was never asked: its provider lacks the operation or a credential.
+    /// This deployment cannot serve this call, now or later: it does not allow a field of the
+    /// client's, or its provider lacks the operation, a credential or an address.
     Unfit(Refusal),
     /// The caller's fault, whoever is asked.
     Caller(Refusal),
@@ -110,7 +112,7 @@ impl Attempts<'_> {
     /// Walks one group's plan.
     async fn group(&mut self, question: Question<'_>) -> Result<Answer, Refusal> {
         let snapshot = self.snapshot;
-        let mut walk = Walk { decision: self.decide(snapshot, question)?, retries: 0, levels: 0, unfit: 0 };
+        let mut walk = Walk::new(self.decide(snapshot, question)?);
         let mut current = walk.decision.first();
         loop {
             let miss = match self.call_once(question, &walk.decision, current).await {
@@ -118,16 +120,22 @@ impl Attempts<'_> {
                 Ok(answer) => return Ok(walk.sign(answer, self.retry_limit(question, current))),
                 Err(miss) => miss,
             };
-            let (next, refusal, pause) = match miss {
+            let (told, next, pause) = match miss {
                 Miss::Caller(refusal) => return Err(refusal),
-                Miss::Unfit(refusal) => (self.pass_over(snapshot, &mut walk), refusal, Duration::ZERO),
+                Miss::Unfit(refusal) => {
+                    walk.unfit.push(current);
+                    let (next, pause) = self.instead(snapshot, &mut walk);
+                    (Told::unfit(refusal), next, pause)
+                }
                 Miss::Upstream(error) => {
                     self.note_failure(snapshot, &walk.decision, current, &error);
                     let (next, pause) = self.after(question, snapshot, &mut walk, current, &error);
-                    (next, Refusal::Upstream(error), pause)
+                    (Told::failed(error), next, pause)
                 }
             };
-            current = next.ok_or(refusal)?;
+            let told = told.or(walk.told.take());
+            let Some(next) = next else { return Err(*told.refusal) };
+            (current, walk.told) = (next, Some(told));
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
@@ -144,22 +152,34 @@ impl Attempts<'_> {
         current: DeploymentIndex,
         error: &UpstreamError,
     ) -> (Option<DeploymentIndex>, Duration) {
-        match self.may_retry(question, walk, current, error) {
-            Some(pause) => {
-                walk.retries += 1;
-                (self.next(snapshot, &mut walk.decision), pause)
-            }
-            None => (self.next_level(snapshot, walk), Duration::ZERO),
+        walk.failed.push(current);
+        if !self.may_retry(question, walk, current, error) {
+            return (self.next_level(snapshot, walk), Duration::ZERO);
         }
+        let next = self.next(snapshot, walk);
+        let pause = match next {
+            Some(next) if walk.failed.contains(&next) => {
+                pause(walk.retries, error, snapshot.router.retry_after)
+            }
+            _ => Duration::ZERO,
+        };
+        walk.retries += 1;
+        (next, pause)
     }
 
-    /// Who is tried instead of one that cannot serve this: each is passed over once.
-    fn pass_over(&self, snapshot: &Snapshot, walk: &mut Walk) -> Option<DeploymentIndex> {
-        walk.unfit += 1;
-        if walk.unfit > walk.decision.group_size() {
-            return None;
+    /// Who is tried instead of one that cannot serve this. Who has failed before is asked again only
+    /// where that one was to be a retry.
+    fn instead(&self, snapshot: &Snapshot, walk: &mut Walk) -> (Option<DeploymentIndex>, Duration) {
+        let next = self.next(snapshot, walk);
+        if !next.is_some_and(|next| walk.failed.contains(&next)) {
+            return (next, Duration::ZERO);
         }
-        self.next(snapshot, &mut walk.decision)
+        match walk.told.as_ref().map(|told| &*told.refusal) {
+            Some(Refusal::Upstream(error)) if walk.retries > 0 => {
+                (next, pause(walk.retries - 1, error, snapshot.router.retry_after))
+            }
+            _ => (None, Duration::ZERO),
+        }
     }
 
     fn decide(&self, snapshot: &Snapshot, question: Question<'_>) -> Result<Decision, Refusal> {
@@ -178,8 +198,17 @@ impl Attempts<'_> {
         snapshot.table.decide(&request, snapshot.board()).map_err(Refusal::NoRoute)
     }
 
-    fn next(&self, snapshot: &Snapshot, decision: &mut Decision) -> Option<DeploymentIndex> {
-        decision.next(&snapshot.table, snapshot.board(), self.router.now(), self.router.chance())
+    /// The plan's next choice that can serve this call. A round yields every deployment once, so
+    /// that two rounds find it if it is there.
+    fn next(&self, snapshot: &Snapshot, walk: &mut Walk) -> Option<DeploymentIndex> {
+        let (now, board) = (self.router.now(), snapshot.board());
+        for _ in 0..=2 * walk.unfit.len() {
+            let next = walk.decision.next(&snapshot.table, board, now, self.router.chance())?;
+            if !walk.unfit.contains(&next) {
+                return Some(next);
+            }
+        }
+        None
     }
 
     /// When the retries are spent, a further `order` is still tried: LiteLLM counts it a fallback.
@@ -216,18 +245,60 @@ impl Attempts<'_> {
     }
 }
 
-/// Where one group's walk stands.
+/// Where one group's walk stands. Nothing here allocates before something has failed.
 pub(crate) struct Walk {
     decision: Decision,
     /// Tries beyond the first, on the present level.
     retries: u32,
     /// Further levels of `order` taken.
     levels: u32,
-    /// Deployments passed over.
-    unfit: usize,
+    /// Who was asked and failed.
+    failed: Vec<DeploymentIndex>,
+    /// Who cannot serve this call.
+    unfit: Vec<DeploymentIndex>,
+    /// What the caller hears if nobody answers.
+    told: Option<Told>,
+}
+
+/// Why a group did not answer.
+struct Told {
+    rank: Rank,
+    refusal: Box<Refusal>,
+}
+
+/// Which reason is told where there are several: what an upstream said, before what the caller can
+/// change, before what only the operator can.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Operator,
+    Caller,
+    Upstream,
+}
+
+impl Told {
+    fn failed(error: UpstreamError) -> Told {
+        Told { rank: Rank::Upstream, refusal: Box::new(Refusal::Upstream(error)) }
+    }
+
+    fn unfit(refusal: Refusal) -> Told {
+        let rank = if matches!(refusal, Refusal::Body(_)) { Rank::Caller } else { Rank::Operator };
+        Told { rank, refusal: Box::new(refusal) }
+    }
+
+    /// This one, unless the one before weighs more.
+    fn or(self, before: Option<Told>) -> Told {
+        match before {
+            Some(before) if before.rank > self.rank => before,
+            _ => self,
+        }
+    }
 }
 
 impl Walk {
+    fn new(decision: Decision) -> Walk {
+        Walk { decision, retries: 0, levels: 0, failed: Vec::new(), unfit: Vec::new(), told: None }
+    }
+
     /// Writes into the answer how it came about.
     fn sign(&self, mut answer: Answer, limit: u32) -> Answer {
         let Facts { retries, max_retries, fallbacks, .. } = &mut answer.facts;

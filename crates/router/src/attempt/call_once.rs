@@ -53,15 +53,12 @@ impl<'a> Attempts<'a> {
         let snapshot = self.snapshot;
         let settings = snapshot.deployment(deployment);
         self.account.attempt(deployment);
-        settings.target.admit(&question.call.envelope).map_err(|error| Miss::Caller(Refusal::Body(error)))?;
+        settings.target.admit(&question.call.envelope).map_err(|error| Miss::Unfit(Refusal::Body(error)))?;
         let upstream_model = snapshot.table.upstream_model(decision, deployment);
         if let Some(text) = &settings.mock_response {
             return Ok(self.mocked(question, deployment, &upstream_model, text));
         }
-        let place = settings
-            .target
-            .resolve(&upstream_model)
-            .map_err(|error| Miss::Caller(Refusal::Upstream(error)))?;
+        let place = settings.target.resolve(&upstream_model).map_err(misfit)?;
         let operation = question.call.operation;
         if !place.provider.serves(operation) {
             return Err(Miss::Unfit(Refusal::NotServed { operation, provider: place.provider.name() }));
@@ -256,6 +253,14 @@ async fn refused(Head { reply, lease, coder }: Head) -> Miss {
     Miss::Upstream(coder.refusal(parts.status.as_u16(), &parts.headers, &text))
 }
 
+/// Nothing was sent. Below 500 the request is at fault: its model has no provider, or it cannot be
+/// said in the dialect. Else the deployment is: it has no credential, no address, or a provider that
+/// this release does not speak to.
+fn misfit(error: UpstreamError) -> Miss {
+    let at_fault = if error.status < 500 { Miss::Caller } else { Miss::Unfit };
+    at_fault(Refusal::Upstream(error))
+}
+
 enum SendError {
     Prepare(UpstreamError),
     Transport(TransportError),
@@ -265,9 +270,7 @@ impl SendError {
     fn miss(self, attempt: &Try<'_>) -> Miss {
         let name = attempt.place.provider.name();
         match self {
-            // The request cannot be said in this dialect, or the deployment has no credential.
-            SendError::Prepare(error) if error.status < 500 => Miss::Caller(Refusal::Upstream(error)),
-            SendError::Prepare(error) => Miss::Unfit(Refusal::Upstream(error)),
+            SendError::Prepare(error) => misfit(error),
             SendError::Transport(TransportError::Connect(why)) => {
                 tracing::warn!(deployment = %attempt.snapshot.spec(attempt.deployment).id, %why, "cannot connect");
                 Miss::Upstream(UpstreamError::new(ErrorKind::Internal, 500, name, "Connection error."))
