@@ -3,7 +3,7 @@
 //! OpenAI-compatible providers and Anthropic refuse in nearly the same shape, `{"error": {"message",
 //! "type", "code", "param"}}`; the rest (`{"error": "text"}`, `{"message": …}`, `{"detail": …}`, plain
 //! text) is read as far as it goes. Bodies are somebody else's text: bounded, and masked where they
-//! repeat the key that was sent.
+//! repeat a secret that was sent.
 
 mod refusal;
 
@@ -11,7 +11,7 @@ use std::fmt;
 
 use http::HeaderMap;
 
-use crate::Secret;
+use crate::target::Secrets;
 use refusal::{Refusal, retry_after};
 
 /// The classes that retries, cooldowns and fallbacks distinguish (LiteLLM's exception classes).
@@ -130,6 +130,15 @@ impl UpstreamError {
         UpstreamError::new(ErrorKind::Connection, 500, provider, message)
     }
 
+    /// A reply that neither answers nor refuses.
+    fn no_answer(provider: &str, status: u16) -> UpstreamError {
+        let message = format!(
+            "The upstream answered with status {status}, which is neither an answer nor an error. Redirects are \
+             not followed: api_base must be the final address."
+        );
+        UpstreamError::new(ErrorKind::BadGateway, 502, provider, &message)
+    }
+
     /// The request cannot be said in the provider's dialect: 400, never retried.
     pub(crate) fn unsayable(param: &str, message: String) -> UpstreamError {
         let message = format!("litellm.BadRequestError: {message}");
@@ -147,25 +156,29 @@ impl UpstreamError {
         UpstreamError::plain(ErrorKind::BadRequest, 501, message)
     }
 
-    /// Reads a refusal: its status, its headers, its body. `key` is masked wherever the body repeats
-    /// it. A `Retry-After` that is a date is measured against the reply's own `Date`.
-    pub fn from_reply(
+    /// Reads a refusal: its status, its headers, its body. `secrets` are masked wherever the body
+    /// repeats them. A `Retry-After` that is a date is measured against the reply's own `Date`.
+    /// A status that is no error (a redirect, to begin with) is the gateway's 502.
+    pub(crate) fn from_reply(
         provider: &str,
         status: u16,
         headers: &HeaderMap,
         body: &[u8],
-        key: Option<&Secret>,
+        secrets: &Secrets,
     ) -> UpstreamError {
-        let error = Refusal::read(body).into_error(provider, status, key);
+        let error = match status {
+            400..600 => Refusal::read(body).into_error(provider, status, secrets),
+            _ => UpstreamError::no_answer(provider, status),
+        };
         UpstreamError { retry_after: retry_after(headers), ..error }
     }
 
     /// An error event inside a stream that began with 200: the status that its `code` or type names,
     /// else 500.
-    pub(crate) fn from_event(provider: &str, event: &[u8], key: Option<&Secret>) -> UpstreamError {
+    pub(crate) fn from_event(provider: &str, event: &[u8], secrets: &Secrets) -> UpstreamError {
         let refusal = Refusal::read(event);
         let status = refusal.status();
-        refusal.into_error(provider, status, key)
+        refusal.into_error(provider, status, secrets)
     }
 }
 

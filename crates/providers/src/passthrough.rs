@@ -12,7 +12,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::dialect::WireUsage;
-use crate::{Ask, Coder, ErrorKind, Operation, Secret, UpstreamError, Usage};
+use crate::target::Secrets;
+use crate::{Ask, Coder, ErrorKind, Operation, UpstreamError, Usage};
 
 use spans::Spans;
 use stream::{Reader, Stream};
@@ -23,7 +24,7 @@ pub(crate) struct Passthrough {
     operation: Operation,
     /// What replies carry in `model`, as JSON.
     echo: Option<Bytes>,
-    key: Option<Secret>,
+    secrets: Secrets,
     usage: WireUsage,
     stream: Stream,
 }
@@ -34,22 +35,22 @@ impl Passthrough {
         provider: &'static str,
         ask: &Ask<'_>,
         withhold_usage: bool,
-        key: Option<Secret>,
+        secrets: Secrets,
     ) -> Passthrough {
         let echo = ask.echo_model.and_then(|name| serde_json::to_vec(name).ok()).map(Bytes::from);
         Passthrough {
             provider,
             operation: ask.operation,
             echo,
-            key,
+            secrets,
             usage: WireUsage::default(),
             stream: Stream::new(ask.operation, withhold_usage),
         }
     }
 
     fn reader(&mut self) -> (&mut Stream, Reader<'_>) {
-        let Passthrough { provider, echo, key, usage, stream, .. } = self;
-        (stream, Reader { provider, echo: echo.as_ref(), key: key.as_ref(), usage })
+        let Passthrough { provider, echo, secrets, usage, stream, .. } = self;
+        (stream, Reader { provider, echo: echo.as_ref(), secrets, usage })
     }
 
     fn unreadable(&self, what: &str) -> UpstreamError {
@@ -61,7 +62,7 @@ impl Coder for Passthrough {
     fn whole(&mut self, body: Bytes) -> Result<Vec<Bytes>, UpstreamError> {
         let spans = Spans::of(&body).map_err(|_| self.unreadable("the reply is not a JSON object"))?;
         if spans.error.is_some() && self.operation.fails_inside_200() {
-            return Err(UpstreamError::from_event(self.provider, &body, self.key.as_ref()));
+            return Err(UpstreamError::from_event(self.provider, &body, &self.secrets));
         }
         if let Some(usage) = spans.usage.clone() {
             self.usage.note(&body[usage]);
@@ -75,7 +76,7 @@ impl Coder for Passthrough {
     }
 
     fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
-        UpstreamError::from_reply(self.provider, status, headers, body, self.key.as_ref())
+        UpstreamError::from_reply(self.provider, status, headers, body, &self.secrets)
     }
 
     fn push(&mut self, bytes: Bytes, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {

@@ -6,6 +6,7 @@
 
 mod base;
 mod client;
+mod secrets;
 mod site;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use http::HeaderMap;
 use crate::provider::{nearest, provider, providers, spoken_elsewhere};
 use crate::{Catalogue, Envelope, EnvelopeError, ErrorKind, Provider, Secret, UpstreamError};
 
+pub(crate) use secrets::Secrets;
 use site::Site;
 
 /// An address that is connected to: what a connection pool is keyed by.

@@ -7,14 +7,15 @@ use serde::de::IgnoredAny;
 use crate::dialect::anthropic_messages::{self, Broken, Events};
 use crate::dialect::openai_chat::{self, Chunks};
 use crate::framing::{SseFrame, SseFramer};
-use crate::{Ask, Coder, ErrorKind, Secret, UpstreamError, Usage};
+use crate::target::Secrets;
+use crate::{Ask, Coder, ErrorKind, UpstreamError, Usage};
 
 /// Translates the answers of one call.
 pub(crate) struct Translation {
     provider: &'static str,
     echo: Option<String>,
     created: u64,
-    key: Option<Secret>,
+    secrets: Secrets,
     /// Of a whole reply.
     usage: Option<Usage>,
     framer: SseFramer,
@@ -24,12 +25,12 @@ pub(crate) struct Translation {
 
 impl Translation {
     /// A coder for one attempt.
-    pub(crate) fn new(provider: &'static str, ask: &Ask<'_>, key: Option<Secret>) -> Translation {
+    pub(crate) fn new(provider: &'static str, ask: &Ask<'_>, secrets: Secrets) -> Translation {
         Translation {
             provider,
             echo: ask.echo_model.map(str::to_owned),
             created: ask.created,
-            key,
+            secrets,
             usage: None,
             framer: SseFramer::default(),
             events: Events::default(),
@@ -51,7 +52,7 @@ impl Translation {
 
     fn broken(&self, broken: &Broken, body: &[u8]) -> UpstreamError {
         match broken {
-            Broken::Refused => UpstreamError::from_event(self.provider, body, self.key.as_ref()),
+            Broken::Refused => UpstreamError::from_event(self.provider, body, &self.secrets),
             Broken::Unreadable => {
                 let what = "the reply is not one that Anthropic describes";
                 UpstreamError::new(ErrorKind::Internal, 500, self.provider, what)
@@ -69,7 +70,7 @@ impl Coder for Translation {
     }
 
     fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
-        UpstreamError::from_reply(self.provider, status, headers, body, self.key.as_ref())
+        UpstreamError::from_reply(self.provider, status, headers, body, &self.secrets)
     }
 
     fn push(&mut self, bytes: Bytes, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {

@@ -1,6 +1,5 @@
 //! What an upstream's error body says, in whatever shape.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -8,14 +7,12 @@ use http::header::{DATE, RETRY_AFTER};
 use serde_json::Value;
 
 use super::{ErrorKind, UpstreamError};
-use crate::Secret;
+use crate::target::Secrets;
 
 /// How much of an upstream's error body is looked at.
 const BODY_LIMIT: usize = 64 * 1024;
 /// How much of its message is passed on, in bytes.
 const MESSAGE_LIMIT: usize = 4096;
-/// Shorter keys are words that a message may hold by chance.
-const SHORTEST_MASKED_KEY: usize = 8;
 
 /// What an error body says about itself.
 #[derive(Default)]
@@ -49,14 +46,14 @@ impl Refusal {
         }
     }
 
-    /// The error that a client gets with this status; `key` is masked wherever it is repeated.
-    pub(super) fn into_error(self, provider: &str, status: u16, key: Option<&Secret>) -> UpstreamError {
+    /// The error that a client gets with this status; `secrets` are masked wherever they are repeated.
+    pub(super) fn into_error(self, provider: &str, status: u16, secrets: &Secrets) -> UpstreamError {
         let kind = match ErrorKind::of_status(status) {
             ErrorKind::BadRequest => special(&self),
             kind => kind,
         };
-        // Masked before it is cut, so that no cut goes through a key.
-        let clean = |text: String| shorten(&mask(&text, key)).to_owned();
+        // Masked before it is cut, so that no cut goes through a secret.
+        let clean = |text: String| shorten(&secrets.masked(text)).to_owned();
         UpstreamError {
             upstream_type: self.kind.map(clean),
             upstream_code: self.code.map(clean),
@@ -127,15 +124,6 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<f64> {
     let then = httpdate::parse_http_date(text).ok()?;
     let now = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
     Some(then.duration_since(now).unwrap_or(Duration::ZERO).as_secs_f64())
-}
-
-fn mask<'a>(message: &'a str, key: Option<&Secret>) -> Cow<'a, str> {
-    match key.map(Secret::reveal) {
-        Some(key) if key.len() >= SHORTEST_MASKED_KEY && message.contains(key) => {
-            Cow::Owned(message.replace(key, "***"))
-        }
-        _ => Cow::Borrowed(message),
-    }
 }
 
 fn shorten(message: &str) -> &str {

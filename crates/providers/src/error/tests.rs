@@ -3,9 +3,14 @@ use http::header::{DATE, RETRY_AFTER};
 
 use super::{ErrorKind, UpstreamError};
 use crate::Secret;
+use crate::target::Secrets;
 
 fn refused(status: u16, body: &str) -> UpstreamError {
-    UpstreamError::from_reply("openai", status, &HeaderMap::new(), body.as_bytes(), None)
+    UpstreamError::from_reply("openai", status, &HeaderMap::new(), body.as_bytes(), &none())
+}
+
+fn none() -> Secrets {
+    Secrets::of(None, [].into_iter())
 }
 
 #[test]
@@ -85,7 +90,7 @@ fn retry_after_is_seconds_or_a_date() {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, after.parse().unwrap());
         date.map(|date| headers.insert(DATE, date.parse().unwrap()));
-        UpstreamError::from_reply("openai", 429, &headers, b"", None).retry_after
+        UpstreamError::from_reply("openai", 429, &headers, b"", &none()).retry_after
     };
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
     assert_eq!(read("2", None), Some(2.0));
@@ -99,10 +104,23 @@ fn retry_after_is_seconds_or_a_date() {
 
 #[test]
 fn a_repeated_key_is_masked() {
-    let key = Secret::new("sk-very-secret");
-    let body = br#"{"error":{"message":"Incorrect API key provided: sk-very-secret."}}"#;
-    let error = UpstreamError::from_reply("openai", 401, &HeaderMap::new(), body, Some(&key));
-    assert!(error.message.ends_with("Incorrect API key provided: ***."));
+    let secrets = Secrets::of(Some(&Secret::new("sk-very-secret")), ["gateway-token"].into_iter());
+    let body = br#"{"error":{"message":"Incorrect API key provided: sk-very-secret, gateway-token.",
+        "type":"sk-very-secret","code":"gateway-token","param":"gateway-token"}}"#;
+    let error = UpstreamError::from_reply("openai", 401, &HeaderMap::new(), body, &secrets);
+    assert!(error.message.ends_with("Incorrect API key provided: ***, ***."));
+    for text in [error.upstream_type, error.upstream_code, error.param] {
+        assert_eq!(text.as_deref(), Some("***"));
+    }
+}
+
+#[test]
+fn a_status_that_is_no_error_is_a_bad_gateway() {
+    for status in [304, 302, 307, 600, 999] {
+        let error = refused(status, r#"{"error":{"message":"no"}}"#);
+        assert_eq!((error.status, error.kind), (502, ErrorKind::BadGateway), "{status}");
+        assert!(error.message.contains(&status.to_string()), "{error}");
+    }
 }
 
 #[test]
@@ -113,7 +131,7 @@ fn huge_bodies_are_cut() {
 
 #[test]
 fn error_events_carry_their_status() {
-    let status = |event: &str| UpstreamError::from_event("openai", event.as_bytes(), None).status;
+    let status = |event: &str| UpstreamError::from_event("openai", event.as_bytes(), &none()).status;
     assert_eq!(status(r#"{"error":{"message":"x","code":"429"}}"#), 429);
     assert_eq!(status(r#"{"error":{"message":"x","code":503}}"#), 503);
     assert_eq!(status(r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#), 529);

@@ -12,7 +12,8 @@ use serde_json::json;
 use super::spans::Spans;
 use crate::dialect::WireUsage;
 use crate::framing::{SseFrame, SseFramer};
-use crate::{ErrorKind, Operation, Secret, UpstreamError};
+use crate::target::Secrets;
+use crate::{ErrorKind, Operation, UpstreamError};
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
@@ -34,7 +35,7 @@ pub(super) struct Stream {
 pub(super) struct Reader<'a> {
     pub(super) provider: &'static str,
     pub(super) echo: Option<&'a Bytes>,
-    pub(super) key: Option<&'a Secret>,
+    pub(super) secrets: &'a Secrets,
     pub(super) usage: &'a mut WireUsage,
 }
 
@@ -166,7 +167,7 @@ impl Stream {
         })?;
         let kind = spans.kind.clone().map(|kind| &data[kind]);
         if spans.error.is_some() || kind == Some(b"error") {
-            return Err(UpstreamError::from_event(reader.provider, data, reader.key));
+            return Err(UpstreamError::from_event(reader.provider, data, reader.secrets));
         }
         if let Some(usage) = spans.usage.clone() {
             reader.usage.note(&data[usage]);

@@ -50,14 +50,14 @@ impl Provider for Anthropic {
         let place = ask.target.resolve(ask.upstream_model)?;
         let mut entry = ask.target.enter(&place, ask.envelope)?;
         let path = entry.path(tail(entry.base_path()));
-        let key = entry.key.clone();
+        let secrets = entry.secrets.clone();
         if ask.operation == Operation::ChatCompletions {
             let body = vec![translated(ask, &place)?];
-            return Ok(entry.prepared(path, body, Box::new(Translation::new(self.name(), ask, key))));
+            return Ok(entry.prepared(path, body, Box::new(Translation::new(self.name(), ask, secrets))));
         }
         pass_on(ask.client_headers, &mut entry.headers);
         let body = ask.envelope.rewrite(&rewrite(ask, &place, MetadataRule::UserIdOnly));
-        Ok(entry.prepared(path, body, Box::new(Passthrough::new(self.name(), ask, false, key))))
+        Ok(entry.prepared(path, body, Box::new(Passthrough::new(self.name(), ask, false, secrets))))
     }
 }
 

@@ -121,7 +121,7 @@ impl Provider for OpenAi {
         let entry = ask.target.enter(&place, ask.envelope)?;
         let rewrite = self.rewrite(ask, &place);
         let withhold_usage = rewrite.ask_usage && !ask.envelope.wants_usage();
-        let coder = Passthrough::new(self.name, ask, withhold_usage, entry.key.clone());
+        let coder = Passthrough::new(self.name, ask, withhold_usage, entry.secrets.clone());
         let path = entry.path(ask.operation.path());
         Ok(entry.prepared(path, ask.envelope.rewrite(&rewrite), Box::new(coder)))
     }

@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 
 use super::base::Base;
 use super::site::{authenticate, extra_header};
-use super::{Place, Target};
+use super::{Place, Secrets, Target};
 use crate::{Coder, Envelope, EnvelopeError, Prepared, Secret, UpstreamError};
 
 /// Fields that a deployment can open to clients.
@@ -25,7 +25,7 @@ const RESERVED: [&str; 4] = ["host", "authorization", "x-api-key", "api-key"];
 pub(crate) struct Entry<'a> {
     base: Cow<'a, Base>,
     pub(crate) headers: HeaderMap,
-    pub(crate) key: Option<Secret>,
+    pub(crate) secrets: Secrets,
 }
 
 /// The fields that the deployment opened, as they stand in the body.
@@ -59,8 +59,8 @@ impl Target {
             if let Some(error) = site.unauthenticated() {
                 return Err(error);
             }
-            let (headers, key) = (site.headers.clone(), site.key.clone());
-            return Ok(Entry { base: Cow::Borrowed(&site.base), headers, key });
+            let (headers, secrets) = (site.headers.clone(), site.secrets.clone());
+            return Ok(Entry { base: Cow::Borrowed(&site.base), headers, secrets });
         }
         Said::read(&self.spec.client_may_set, envelope)?.apply(place)
     }
@@ -111,20 +111,19 @@ impl Said {
 
     fn apply<'a>(self, place: &Place<'a>) -> Result<Entry<'a>, UpstreamError> {
         let site = place.site;
+        let own = Secrets::of(self.key.as_ref(), self.headers.iter().map(|(_, value)| value.as_str()));
         let mut entry = match self.base {
-            Some(text) => elsewhere(&text)?,
+            Some(text) => elsewhere(&text, own)?,
             None => Entry {
                 base: Cow::Borrowed(&site.base),
                 headers: site.headers.clone(),
-                key: site.key.clone(),
+                secrets: site.secrets.and(&own),
             },
         };
-        if let Some(key) = self.key {
+        if let Some(key) = &self.key {
             let scheme = site.provider.access().scheme;
-            authenticate(&mut entry.headers, scheme, &key).map_err(|e| wrong("api_key", &e.message))?;
-            entry.key = Some(key);
-        }
-        if let (None, Cow::Borrowed(_), Some(error)) = (&entry.key, &entry.base, site.unauthenticated()) {
+            authenticate(&mut entry.headers, scheme, key).map_err(|e| wrong("api_key", &e.message))?;
+        } else if let (Cow::Borrowed(_), Some(error)) = (&entry.base, site.unauthenticated()) {
             return Err(error);
         }
         for (name, value) in self.headers {
@@ -150,7 +149,7 @@ fn decoded<T: serde::de::DeserializeOwned>(
 
 /// An address of the client's own: none of the deployment's headers go there, since any of them may
 /// be a credential.
-fn elsewhere(text: &str) -> Result<Entry<'static>, UpstreamError> {
+fn elsewhere(text: &str, secrets: Secrets) -> Result<Entry<'static>, UpstreamError> {
     let base = Base::parse(text.trim()).map_err(|what| wrong("api_base", what))?;
     if base.is_off_limits() {
         return Err(wrong("api_base", "is an address that clients may not choose"));
@@ -159,7 +158,7 @@ fn elsewhere(text: &str) -> Result<Entry<'static>, UpstreamError> {
     let mut headers = HeaderMap::new();
     headers.insert(HOST, host);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(Entry { base: Cow::Owned(base), headers, key: None })
+    Ok(Entry { base: Cow::Owned(base), headers, secrets })
 }
 
 fn wrong(field: &str, what: &str) -> UpstreamError {

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 
 use super::base::{Base, presentable, without_query};
-use super::{TargetError, TargetSpec};
+use super::{Secrets, TargetError, TargetSpec};
 use crate::provider::{Scheme, Shown};
 use crate::{ErrorKind, Provider, Secret, UpstreamError};
 
@@ -29,7 +29,7 @@ pub(crate) struct Site {
     pub(crate) base: Base,
     pub(crate) shown_base: Option<String>,
     pub(crate) headers: HeaderMap,
-    pub(crate) key: Option<Secret>,
+    pub(crate) secrets: Secrets,
     /// Why there is no key, when there should be one.
     pub(crate) missing: Option<String>,
 }
@@ -68,7 +68,8 @@ impl Site {
             .map(Secret::new);
         let missing = key.is_none().then(|| missing(provider, spec));
         let headers = headers(access.scheme, key.as_ref(), &base, spec)?;
-        Ok(Site { provider, base, shown_base, headers, key, missing })
+        let secrets = Secrets::of(key.as_ref(), spec.extra_headers.iter().map(|(_, value)| value.as_str()));
+        Ok(Site { provider, base, shown_base, headers, secrets, missing })
     }
 
     /// The error of a call that cannot be authenticated.

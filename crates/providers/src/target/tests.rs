@@ -299,3 +299,27 @@ fn an_opened_address_never_gets_the_deployments_credentials() {
         assert_eq!((error.status, error.param.as_deref()), (400, Some(param)));
     }
 }
+
+#[test]
+fn no_credential_comes_back_in_an_upstreams_words() {
+    let target = build(&TargetSpec {
+        client_may_set: ["api_base", "api_key", "extra_headers"].map(str::to_owned).to_vec(),
+        api_key: Some(Secret::new("sk-own-key")),
+        extra_headers: vec![("cf-access-client-secret".to_owned(), "gateway-secret".to_owned())],
+        ..spec("openai/m")
+    });
+    let echoed = |fields: &str| {
+        prepare(&target, "openai/m", fields, |prepared| {
+            let body = b"you sent sk-own-key, gateway-secret, sk-client-key, client-header, sk-other";
+            prepared.coder.refusal(401, &HeaderMap::new(), body).message
+        })
+    };
+    let said = |fields: &str, masked: &str| {
+        let message = echoed(fields);
+        assert!(message.ends_with(&format!("you sent {masked}, sk-other")), "{message}");
+    };
+    said("", "***, ***, sk-client-key, client-header");
+    let own = r#","api_key":"sk-client-key","extra_headers":{"x-a":"client-header"}"#;
+    said(own, "***, ***, ***, ***");
+    said(&format!(r#"{own},"api_base":"https://mine.example""#), "sk-own-key, gateway-secret, ***, ***");
+}
