@@ -16,6 +16,10 @@ use crate::headers;
 use crate::reply::Reply;
 use crate::routes::explain;
 
+/// The longest `Retry-After` of an upstream's that is passed on, in seconds; nobody cools for longer
+/// on its word either.
+const LONGEST_WAIT: f64 = 3600.0;
+
 /// An error on its way to the client; boxed, because it is rare and what it is returned beside is small.
 #[derive(Debug)]
 pub(crate) struct Problem(Box<Fields>);
@@ -212,7 +216,9 @@ fn failed(upstream: &UpstreamError, error: &CallError) -> Problem {
         headers::timeout(&mut problem.0.headers, timeout);
     }
     match upstream.retry_after {
-        Some(seconds) if seconds.is_finite() && seconds >= 0.0 => problem.retry_after(seconds.ceil() as u64),
+        Some(seconds) if seconds.is_finite() && seconds >= 0.0 => {
+            problem.retry_after(seconds.ceil().min(LONGEST_WAIT) as u64)
+        }
         _ => problem,
     }
 }

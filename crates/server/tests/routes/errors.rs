@@ -166,10 +166,50 @@ async fn bodies_of_the_wrong_shape_are_400_and_name_the_field() {
 #[tokio::test]
 async fn the_upstreams_key_is_in_no_error() {
     let upstream = FakeUpstream::start();
-    upstream.otherwise(Reply::reset());
+    let mut echoing = deployment("m", "one", &[], &upstream.base());
+    echoing["litellm_params"]["extra_headers"] = json!({"x-gateway": "gateway-canary"});
+    let more = json!({"router_settings": {"num_retries": 0, "disable_cooldowns": true}});
+    let gateway = Gateway::start(&config_text(&[echoing], &more));
+    let echo = "Authorization: Bearer sk-upstream, x-gateway: gateway-canary";
+    for (status, body) in [
+        (401, json!({"error": {"message": echo, "type": echo, "code": echo, "param": echo}})),
+        (400, json!({"detail": echo})),
+        (422, json!(echo)),
+    ] {
+        upstream.reply(Reply::json(status, &body));
+        let response = gateway.post(CHAT, &chat("m")).await;
+        assert_eq!(response.status, status, "{}", response.text());
+        assert!(message(&response).contains("Authorization: Bearer ***"), "{}", response.text());
+        for secret in ["sk-upstream", "gateway-canary"] {
+            assert!(!response.text().contains(secret), "{}", response.text());
+        }
+    }
+    let sent = upstream.request().await;
+    assert_eq!(sent.header("authorization"), "Bearer sk-upstream");
+    assert_eq!(sent.header("x-gateway"), "gateway-canary");
+}
+
+#[tokio::test]
+async fn an_upstreams_patience_is_bounded() {
+    let upstream = FakeUpstream::start();
+    let more = json!({"router_settings": {"num_retries": 0, "disable_cooldowns": true}});
+    let gateway = Gateway::start(&config_text(&[deployment("m", "one", &[], &upstream.base())], &more));
+    for (sent, told) in [("18446744073709551615", "3600"), ("1e300", "3600"), ("3599.5", "3600"), ("7", "7")]
+    {
+        upstream.reply(Reply::error(429).header("retry-after", sent));
+        assert_eq!(gateway.post(CHAT, &chat("m")).await.header("retry-after"), told, "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_a_bad_gateway() {
+    let upstream = FakeUpstream::start();
     let more = json!({"router_settings": {"num_retries": 0}});
     let gateway = Gateway::start(&config_text(&[deployment("m", "one", &[], &upstream.base())], &more));
+    upstream
+        .reply(Reply::whole("text/html", "moved").status(302).header("location", "https://evil.example/"));
     let response = gateway.post(CHAT, &chat("m")).await;
-    assert_eq!(response.status, 500, "{}", response.text());
-    assert!(!response.text().contains("sk-upstream"));
+    assert_eq!(response.status, 502);
+    assert!(message(&response).contains("status 302"), "{}", response.text());
+    assert!(!response.headers.contains_key("location"));
 }
