@@ -20,7 +20,7 @@ use crate::number::{milliseconds, python_float};
 pub(crate) const COMPATIBLE_WITH: &str = "1.102.4";
 
 /// Room for what all answers have.
-const USUAL: usize = 32;
+const USUAL: usize = 48;
 
 /// Most names of upstream headers that a core remembers the prefixed form of.
 const REMEMBERED: usize = 256;
@@ -90,37 +90,65 @@ pub(crate) fn answered(
     facts: &Facts,
     call_id: HeaderValue,
 ) -> HeaderMap {
+    let total = Instant::now().saturating_duration_since(facts.started);
+    let own = Own { call_id, total, upstream: facts.upstream_time };
     let mut map = if !streamed && operation != Operation::Messages && is_usual(facts) {
-        CONSTANT.with_borrow_mut(|constant| constant.of(facts).clone())
+        TEMPLATES.with_borrow_mut(|templates| templates.fill(facts, own))
     } else {
-        constant(operation, streamed, facts)
+        full(operation, streamed, facts, own)
     };
-    map.insert(&CALL_ID, call_id);
     if facts.group != facts.snapshot.spec(facts.deployment).group {
         map.insert(&MODEL_GROUP, header_text(&facts.group));
     }
     attempts(&mut map, facts);
-    let mut text = String::with_capacity(32);
-    cost(&mut map, &mut text, facts);
-    durations(&mut map, &mut text, facts);
-    // Anthropic's clients get none of the upstream's, as with LiteLLM.
-    if operation != Operation::Messages {
-        copied(&mut map, &facts.upstream_headers);
-    }
+    cost(&mut map, facts);
     map
 }
 
-/// Whether nothing of what [`constant`] says depends on the call.
-fn is_usual(facts: &Facts) -> bool {
-    facts.upstream_model.is_none() && facts.shown_base.is_none() && !facts.group.is_empty()
+/// What differs from call to call, in the order in which it stands at the head of every map.
+struct Own {
+    call_id: HeaderValue,
+    /// From the call's start until now.
+    total: Duration,
+    /// The part of it that the upstream took; zero for a mocked answer, which has no upstream to be
+    /// slower than.
+    upstream: Duration,
 }
 
-/// What the answers of one deployment have in common, with room for what they have not: a map
-/// that is copied costs half of one that is filled.
-fn constant(operation: Operation, streamed: bool, facts: &Facts) -> HeaderMap {
+impl Own {
+    const COUNT: usize = 3;
+
+    fn values(self) -> [HeaderValue; Own::COUNT] {
+        let mut text = String::with_capacity(24);
+        let mut header = |duration| {
+            text.clear();
+            milliseconds(&mut text, duration);
+            value(&text)
+        };
+        let (total, overhead) = (header(self.total), header(self.total.saturating_sub(self.upstream)));
+        [self.call_id, total, overhead]
+    }
+}
+
+/// Whether nothing of the deployment's own headers depends on the call.
+fn is_usual(facts: &Facts) -> bool {
+    facts.upstream_model.is_none()
+        && facts.shown_base.is_none()
+        && !facts.group.is_empty()
+        && !facts.upstream_time.is_zero()
+}
+
+/// All headers of an answer, but for what attempts and costs add.
+fn full(operation: Operation, streamed: bool, facts: &Facts, own: Own) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(USUAL);
+    let mocked = own.upstream.is_zero();
+    for (name, value) in [&CALL_ID, &DURATION, &OVERHEAD].into_iter().zip(own.values()) {
+        map.insert(name, value);
+    }
+    if mocked {
+        map.remove(&OVERHEAD);
+    }
     content(&mut map, streamed);
-    map.insert(&CALL_ID, ZERO.clone());
     map.insert(&VERSION, HeaderValue::from_static(COMPATIBLE_WITH));
     deployment(&mut map, operation, streamed, facts);
     map.insert(&RETRIES, HeaderValue::from_static("0"));
@@ -128,33 +156,79 @@ fn constant(operation: Operation, streamed: bool, facts: &Facts) -> HeaderMap {
     for name in NO_COST {
         map.insert(name, ZERO.clone());
     }
-    map.insert(&DURATION, ZERO.clone());
     map.insert(&CALLBACKS, ZERO.clone());
     everywhere(&mut map);
+    // Anthropic's clients get none of the upstream's, as with LiteLLM.
+    if operation != Operation::Messages {
+        copied(&mut map, &facts.upstream_headers);
+    }
     map
 }
 
-/// What [`constant`] says of every deployment, as far as it was asked.
+/// The last answer's headers of every deployment. The next answer's are mostly a copy with other
+/// values in the same places, and a copy costs a third of a map that is filled name by name.
 #[derive(Default)]
-struct Constant {
+struct Templates {
     /// Whose deployments they are; another configuration starts anew.
     snapshot: Option<Arc<Snapshot>>,
-    maps: Vec<Option<HeaderMap>>,
+    maps: Vec<Option<Template>>,
 }
 
-impl Constant {
-    fn of(&mut self, facts: &Facts) -> &HeaderMap {
+#[derive(Clone)]
+struct Template {
+    map: HeaderMap,
+    /// How many values stand between a call's own and the upstream's.
+    constant: usize,
+    /// The upstream's header names, in the order in which it sent them.
+    upstream: Vec<HeaderName>,
+}
+
+impl Templates {
+    fn fill(&mut self, facts: &Facts, own: Own) -> HeaderMap {
         if !self.snapshot.as_ref().is_some_and(|known| Arc::ptr_eq(known, &facts.snapshot)) {
             self.snapshot = Some(facts.snapshot.clone());
             self.maps = vec![None; facts.snapshot.deployments.len()];
         }
-        self.maps[facts.deployment.slot()]
-            .get_or_insert_with(|| constant(Operation::ChatCompletions, false, facts))
+        let kept = &mut self.maps[facts.deployment.slot()];
+        match kept {
+            Some(template) if template.fits(&facts.upstream_headers) => template.filled(facts, own),
+            _ => {
+                let map = full(Operation::ChatCompletions, false, facts, own);
+                let upstream = facts.upstream_headers.keys().cloned().collect::<Vec<_>>();
+                // A repeated or a rate limit's header stands in two places: such are made anew.
+                let plain = upstream.len() == facts.upstream_headers.len()
+                    && !upstream.iter().any(|name| RATE_LIMITS.contains(name));
+                let copies = upstream.iter().filter(|name| !stays_behind(name)).count();
+                let constant = map.len() - Own::COUNT - copies;
+                *kept = plain.then(|| Template { map: map.clone(), constant, upstream });
+                map
+            }
+        }
+    }
+}
+
+impl Template {
+    fn fits(&self, upstream: &HeaderMap) -> bool {
+        upstream.len() == self.upstream.len() && upstream.keys().eq(&self.upstream)
+    }
+
+    /// A map keeps the order in which names came, and so does its copy; a test holds that.
+    fn filled(&self, facts: &Facts, own: Own) -> HeaderMap {
+        let mut map = self.map.clone();
+        let mut places = map.values_mut();
+        for (place, value) in places.by_ref().zip(own.values()) {
+            *place = value;
+        }
+        let copies = facts.upstream_headers.iter().filter(|(name, _)| !stays_behind(name));
+        for (place, (_, value)) in places.skip(self.constant).zip(copies) {
+            *place = value.clone();
+        }
+        map
     }
 }
 
 thread_local! {
-    static CONSTANT: RefCell<Constant> = RefCell::default();
+    static TEMPLATES: RefCell<Templates> = RefCell::default();
 }
 
 fn content(map: &mut HeaderMap, streamed: bool) {
@@ -198,8 +272,9 @@ fn attempts(map: &mut HeaderMap, facts: &Facts) {
     }
 }
 
-fn cost(map: &mut HeaderMap, text: &mut String, facts: &Facts) {
+fn cost(map: &mut HeaderMap, facts: &Facts) {
     let Some(Cost { input, output }) = facts.cost.filter(|cost| cost.total() > 0.0) else { return };
+    let text = &mut String::with_capacity(32);
     let total = float(text, input + output);
     map.insert(&COST, total.clone());
     map.insert(&COST_ORIGINAL, total.clone());
@@ -207,20 +282,6 @@ fn cost(map: &mut HeaderMap, text: &mut String, facts: &Facts) {
     map.insert(&COST_OUTPUT, float(text, output));
     // The master key's spend before the call is not kept, as in LiteLLM without a database.
     map.insert(&KEY_SPEND, total);
-}
-
-fn durations(map: &mut HeaderMap, text: &mut String, facts: &Facts) {
-    let total = Instant::now().saturating_duration_since(facts.started);
-    let mut insert = |name: &HeaderName, duration: Duration| {
-        text.clear();
-        milliseconds(text, duration);
-        map.insert(name, value(text));
-    };
-    insert(&DURATION, total);
-    // A mocked answer has no upstream to be slower than.
-    if !facts.upstream_time.is_zero() {
-        insert(&OVERHEAD, total.saturating_sub(facts.upstream_time));
-    }
 }
 
 /// Copies what the upstream sent, each under `llm_provider-`.
@@ -277,7 +338,7 @@ pub(crate) fn timeout(map: &mut HeaderMap, limit: Duration) {
     map.insert(&TIMEOUT, float(&mut String::new(), limit.as_secs_f64()));
 }
 
-/// What every response has; answers have it from [`constant`].
+/// What every response has; answers have it from [`full`].
 pub(crate) fn everywhere(map: &mut HeaderMap) {
     if map.contains_key(VARY) {
         return;

@@ -4,12 +4,13 @@
 //! listener and upstream connections of its own; a request stays on the core that accepted it.
 //!
 //! Map: `listen.rs` cores, the accept loop, limits on connections; `shutdown.rs` the drain;
-//! `app.rs` every route and every layer, in order; `path.rs` which path calls a model; `caller.rs`
+//! `app.rs` every route and every layer, in order; `asked.rs` what an address asks for; `path.rs` which path calls a model; `caller.rs`
 //! who calls, and what that allows; `inbound.rs` reading a request within its limits; `routes/` what
 //! each route does; `reply.rs` the bodies that leave; `headers.rs` the response headers, all of them,
 //! with `call_id.rs` and `number.rs`; `error.rs` errors to HTTP; `metrics.rs` what is counted.
 
 mod app;
+mod asked;
 mod call_id;
 mod caller;
 pub mod demo_upstream;

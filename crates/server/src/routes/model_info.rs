@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tagrail::Snapshot;
@@ -12,6 +12,7 @@ use tagrail::routing::DeploymentIndex;
 use tagrail_providers::ModelFacts;
 
 use crate::app::Shared;
+use crate::asked::Query;
 use crate::caller::Admin;
 use crate::routes::health::deployments;
 use crate::routes::models::{Listed, listed};

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use tagrail::routing::{Chance, DeploymentIndex, Moment, RouteRequest};
 use tagrail_providers::{Catalogue, ModelFacts};
 
 use crate::app::Shared;
+use crate::asked::{Path, Query};
 use crate::caller::Admin;
 use crate::error::Problem;
 

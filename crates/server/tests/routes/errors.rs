@@ -190,6 +190,23 @@ async fn the_upstreams_key_is_in_no_error() {
 }
 
 #[tokio::test]
+async fn an_address_that_cannot_be_read_is_refused_as_everything_else() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::tagged(&upstream, &json!({}));
+    for (path, part) in [
+        ("/v1/models/%ff", "UTF-8"),
+        ("/v1/models?return_wildcard_routes=1&return_wildcard_routes=1", "return_wildcard_routes"),
+        ("/model/info?litellm_model_id=a&litellm_model_id=b", "litellm_model_id"),
+        ("/model_group/info?model_group=a&model_group=b", "model_group"),
+    ] {
+        let response = gateway.get(path).await;
+        assert_eq!(response.status, 400, "{path}");
+        assert_eq!(response.json()["error"]["type"], "invalid_request_error", "{path}");
+        assert!(message(&response).contains(part), "{}", response.text());
+    }
+}
+
+#[tokio::test]
 async fn an_upstreams_patience_is_bounded() {
     let upstream = FakeUpstream::start();
     let more = json!({"router_settings": {"num_retries": 0, "disable_cooldowns": true}});
