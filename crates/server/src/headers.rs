@@ -216,7 +216,8 @@ impl Template {
     fn filled(&self, facts: &Facts, own: Own) -> HeaderMap {
         let mut map = self.map.clone();
         let mut places = map.values_mut();
-        for (place, value) in places.by_ref().zip(own.values()) {
+        // The shorter one first: the other must not lose a place when it ends.
+        for (value, place) in own.values().into_iter().zip(places.by_ref()) {
             *place = value;
         }
         let copies = facts.upstream_headers.iter().filter(|(name, _)| !stays_behind(name));
@@ -362,7 +363,77 @@ fn value(text: &str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use tagrail::Router;
+    use tagrail::config::load_text;
+
     use super::*;
+
+    const CONFIG: &str = r#"{"model_list": [
+        {"model_name": "g", "litellm_params": {"model": "openai/m", "api_key": "k"}, "model_info": {"id": "a"}},
+        {"model_name": "h", "litellm_params": {"model": "openai/n", "api_key": "k"}, "model_info": {"id": "b"}}
+    ], "general_settings": {"master_key": "sk-1234"}}"#;
+
+    fn facts(snapshot: &Arc<Snapshot>, id: &str, upstream: &[(&'static str, &'static str)]) -> Facts {
+        let mut headers = HeaderMap::new();
+        for (name, value) in upstream {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let deployment = snapshot.table.by_id(id).unwrap();
+        Facts {
+            snapshot: snapshot.clone(),
+            deployment,
+            group: snapshot.spec(deployment).group.clone(),
+            upstream_model: None,
+            shown_base: None,
+            retries: 0,
+            max_retries: None,
+            fallbacks: 0,
+            upstream_headers: headers,
+            started: Instant::now(),
+            upstream_time: Duration::from_millis(1),
+            usage: None,
+            cost: None,
+        }
+    }
+
+    /// Name and value of all headers but the durations, which differ from moment to moment.
+    fn seen(map: &HeaderMap) -> Vec<(String, String)> {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let mut all: Vec<_> = map
+            .iter()
+            .filter(|(name, _)| *name != DURATION && *name != OVERHEAD)
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn a_copied_map_says_what_a_filled_one_says() {
+        let resolved = load_text(CONFIG, Path::new("test.yaml"), &|_| None).resolved.unwrap();
+        let snapshot = Router::new(resolved, Arc::new(())).snapshot();
+        let answers = [
+            facts(&snapshot, "a", &[("date", "1"), ("x-request-id", "r1"), ("connection", "close")]),
+            facts(&snapshot, "a", &[("date", "2"), ("x-request-id", "r2"), ("connection", "close")]),
+            facts(&snapshot, "b", &[("date", "3"), ("x-request-id", "r3"), ("connection", "close")]),
+            facts(&snapshot, "a", &[("date", "4"), ("server", "s"), ("connection", "close")]),
+            facts(&snapshot, "a", &[("date", "5"), ("server", "t"), ("connection", "close")]),
+            facts(&snapshot, "a", &[("date", "6"), ("link", "x"), ("link", "y")]),
+            facts(&snapshot, "a", &[("date", "7"), ("x-ratelimit-limit-requests", "9")]),
+            facts(&snapshot, "a", &[("date", "8"), ("x-ratelimit-limit-requests", "8")]),
+            facts(&snapshot, "a", &[]),
+            facts(&snapshot, "a", &[]),
+        ];
+        for (number, facts) in answers.iter().enumerate() {
+            let id = || HeaderValue::from_str(&format!("call-{number}")).unwrap();
+            let operation = Operation::ChatCompletions;
+            let own = Own { call_id: id(), total: Duration::ZERO, upstream: facts.upstream_time };
+            let filled = full(operation, false, facts, own);
+            assert_eq!(seen(&answered(operation, false, facts, id())), seen(&filled), "answer {number}");
+        }
+    }
 
     #[test]
     fn the_upstreams_headers_are_copied_but_not_its_connection() {

@@ -2,7 +2,6 @@
 //! client sent, so their number is bounded.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -85,9 +84,9 @@ struct CoreRecorder {
 
 #[derive(Default)]
 struct Known {
-    /// Kept for its memory.
-    key: String,
-    handles: HashMap<String, Handles>,
+    /// Those of the call before: mostly the next one's too.
+    last: Option<(Call, Arc<Handles>)>,
+    all: HashMap<Call, Arc<Handles>>,
 }
 
 impl Metrics {
@@ -163,15 +162,13 @@ impl Metrics {
     fn handles(&self, outcome: &Outcome<'_>) -> Handles {
         let operation = outcome.operation.name();
         let (group, deployment) = (outcome.group.to_owned(), outcome.deployment.to_owned());
-        let call =
-            Call { operation, group: group.clone(), deployment: deployment.clone(), status: outcome.status };
         let served = Served { operation, group: group.clone(), deployment: deployment.clone() };
         let tokens = |direction| {
             let labels = Tokens { group: group.clone(), deployment: deployment.clone(), direction };
             self.tokens.get_or_create_owned(&labels)
         };
         Handles {
-            requests: self.requests.get_or_create_owned(&call),
+            requests: self.requests.get_or_create_owned(&Call::of(outcome)),
             duration: self.durations.get_or_create_owned(&served),
             first_byte: self.first_bytes.get_or_create_owned(&served),
             input: tokens("input"),
@@ -222,24 +219,44 @@ impl Recorder for Metrics {
 impl Recorder for CoreRecorder {
     fn record(&self, outcome: &Outcome<'_>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { key, handles } = &mut *known;
-        key.clear();
-        // Names hold no NUL: they came from YAML. Writing into a String does not fail.
-        let (operation, status) = (outcome.operation.name(), outcome.status);
-        let _ = write!(key, "{operation}\0{status}\0{}\0{}", outcome.group, outcome.deployment);
-        if let Some(handles) = handles.get(key.as_str()) {
+        if let Some((labels, handles)) = &known.last
+            && labels.fit(outcome)
+        {
             handles.record(outcome);
             return;
         }
-        let found = self.metrics.handles(outcome);
-        found.record(outcome);
-        if handles.len() < REMEMBERED {
-            handles.insert(key.clone(), found);
+        let labels = Call::of(outcome);
+        let handles = match known.all.get(&labels) {
+            Some(handles) => handles.clone(),
+            None => Arc::new(self.metrics.handles(outcome)),
+        };
+        handles.record(outcome);
+        if known.all.len() < REMEMBERED {
+            known.all.entry(labels.clone()).or_insert_with(|| handles.clone());
         }
+        known.last = Some((labels, handles));
     }
 
     fn cooled(&self, deployment: &str, until: Duration) {
         self.metrics.cooled(deployment, until);
+    }
+}
+
+impl Call {
+    fn of(outcome: &Outcome<'_>) -> Call {
+        Call {
+            operation: outcome.operation.name(),
+            group: outcome.group.to_owned(),
+            deployment: outcome.deployment.to_owned(),
+            status: outcome.status,
+        }
+    }
+
+    fn fit(&self, outcome: &Outcome<'_>) -> bool {
+        self.status == outcome.status
+            && self.deployment == outcome.deployment
+            && self.group == outcome.group
+            && self.operation == outcome.operation.name()
     }
 }
 
