@@ -1,5 +1,7 @@
 //! What is too big, too slow, or too much.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tagrail_testkit::{Client, FakeUpstream, Gate, Reply, config_text, deployment};
 
@@ -105,9 +107,10 @@ async fn connections_beyond_the_limit_wait_their_turn() {
     upstream.request().await;
     let mut second = Client::connect(gateway.address).await;
     second.post(CHAT, &[KEY, ("connection", "close")], &chat("m")).await;
+    assert!(is_kept_waiting(&mut second).await, "the second is not served beside the first");
     gate.open();
     assert_eq!(first.response().await.status, 200);
-    assert_eq!(upstream.requests().len(), 1, "the second is not served beside the first");
+    assert_eq!(upstream.requests().len(), 1, "an idle connection counts");
     drop(first);
     assert_eq!(second.response().await.status, 200);
 }
@@ -120,13 +123,36 @@ async fn several_cores_share_the_port_and_the_limit() {
         &json!({"general_settings": {"max_connections": 2}}),
     );
     let gateway = Gateway::start_on(&text, 3);
-    for _ in 0..12 {
+    let gate = Gate::shut();
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        upstream.reply(Reply::text("held").hold(&gate));
+        let mut client = Client::connect(gateway.address).await;
+        client.post(CHAT, &[KEY, ("connection", "close")], &chat("m")).await;
+        upstream.request().await;
+        held.push(client);
+    }
+    let mut third = Client::connect(gateway.address).await;
+    third.post(CHAT, &[KEY, ("connection", "close")], &chat("m")).await;
+    assert!(is_kept_waiting(&mut third).await, "two cores are full, and so is the third");
+    gate.open();
+    for mut client in held {
+        assert_eq!(client.response().await.status, 200);
+    }
+    assert_eq!(third.response().await.status, 200);
+    // Over whichever core a connection comes, all is counted in one place.
+    for _ in 0..9 {
         let mut client = Client::connect(gateway.address).await;
         client.post(CHAT, &[KEY, ("connection", "close")], &chat("m")).await;
         assert_eq!(client.response().await.status, 200);
     }
     let counted = r#"deployment="one",status="200"} 12"#;
     assert!(gateway.get("/metrics").await.text().contains(counted));
+}
+
+/// Whether a client gets no answer for as long as an answer that nothing holds up would never take.
+async fn is_kept_waiting(client: &mut Client) -> bool {
+    tokio::time::timeout(Duration::from_millis(200), client.head()).await.is_err()
 }
 
 #[tokio::test]
@@ -146,6 +172,25 @@ async fn requests_that_could_be_read_in_two_ways_are_refused() {
         assert_eq!(client.head().await.status, 400, "{rest:?}");
     }
     assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_with_two_lengths_is_answered_once_and_nothing_follows() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::tagged(&upstream, &json!({}));
+    let body = chat("m").to_string();
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let smuggled = "GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-1234\r\n\r\n";
+    let length = format!("content-length: {}\r\n", chunks.len() + smuggled.len());
+    let chunked = "transfer-encoding: chunked\r\n".to_owned();
+    for lengths in [[&length, &chunked], [&chunked, &length]] {
+        let mut client = Client::connect(gateway.address).await;
+        let [one, two] = lengths;
+        let start = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-1234\r\n";
+        client.send(format!("{start}{one}{two}\r\n{chunks}{smuggled}")).await;
+        assert_eq!(client.response().await.status, 200, "the chunks count");
+        assert_eq!(client.closed().await, "", "what follows may be anybody's");
+    }
 }
 
 #[tokio::test]
