@@ -60,6 +60,8 @@ pub struct Envelope {
     members: Members,
     /// The first byte behind the opening brace.
     inside: u32,
+    /// Tags in all its lists.
+    tag_count: u32,
 }
 
 impl EnvelopeError {
@@ -78,6 +80,16 @@ impl EnvelopeError {
         }
     }
 
+    /// More tags than a call may have, over all sources. `param` is where they no longer fitted.
+    pub fn too_many_tags(param: &str) -> EnvelopeError {
+        EnvelopeError::shape(param, "at most 1024 tags together with all other sources", "a longer list")
+    }
+
+    /// A path's model that is longer than a name may be.
+    pub fn model_too_long() -> EnvelopeError {
+        read::long_name("model")
+    }
+
     fn shape(param: &str, expected: &str, found: &str) -> EnvelopeError {
         EnvelopeError {
             message: format!("Invalid request: `{param}` must be {expected}, not {found}"),
@@ -88,12 +100,17 @@ impl EnvelopeError {
 }
 
 impl Envelope {
+    /// The most tags that a call may have, over all sources.
+    pub const MAX_TAGS: usize = read::MAX_TAGS;
+    /// The longest name of a model, in bytes.
+    pub const MAX_MODEL: usize = read::MAX_MODEL;
+
     /// Reads a body in one pass.
     ///
     /// # Errors
     /// Not JSON, not UTF-8, not an object, nested more than 127 deep, more than 512 fields, or a
-    /// field that the gateway reads has the wrong type, stands there twice, or has a key spelt with
-    /// escapes. What the client may not set is told by [`Envelope::steering`] instead.
+    /// field that the gateway reads has the wrong type or is too long, stands there twice, or has a
+    /// key spelt with escapes. What the client may not set is told by [`Envelope::steering`] instead.
     pub fn read(body: Bytes) -> Result<Envelope, EnvelopeError> {
         read::read(body)
     }
@@ -133,6 +150,11 @@ impl Envelope {
     /// `litellm_metadata.tags`; `None` when missing.
     pub fn litellm_metadata_tags(&self) -> Option<Vec<Cow<'_, str>>> {
         value::tags_inside(self.text(Name::LitellmMetadata)?)
+    }
+
+    /// How many tags there are in all its lists, whatever they are.
+    pub fn tag_count(&self) -> usize {
+        self.tag_count as usize
     }
 
     /// Whether the body has a `metadata` key, whatever its value.

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tagrail_providers::{Envelope, EnvelopeError, Operation};
 use tagrail_routing::{RequestTag, Rules, TagOrigin};
+
+/// Up to this many tags are compared each with each.
+const FEW: usize = 16;
 
 static TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 static TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
@@ -31,14 +34,26 @@ impl Call {
     /// Reads a call.
     ///
     /// # Errors
-    /// The body cannot be routed; see [`Envelope::read`].
+    /// The body cannot be routed; see [`Envelope::read`]. Or the path's model is longer than a name
+    /// may be, or header and body together hold more than [`Envelope::MAX_TAGS`] tags.
     pub fn read(
         operation: Operation,
         headers: HeaderMap,
         body: Bytes,
         path_model: Option<String>,
     ) -> Result<Call, EnvelopeError> {
-        Ok(Call { operation, envelope: Envelope::read(body)?, headers, path_model })
+        if path_model.as_ref().is_some_and(|model| model.len() > Envelope::MAX_MODEL) {
+            return Err(EnvelopeError::model_too_long());
+        }
+        let envelope = Envelope::read(body)?;
+        bound_tags(&headers, &envelope)?;
+        Ok(Call { operation, envelope, headers, path_model })
+    }
+
+    /// The call with another body.
+    pub(crate) fn with(&self, envelope: Envelope) -> Result<Call, EnvelopeError> {
+        bound_tags(&self.headers, &envelope)?;
+        Ok(Call { envelope, ..self.clone() })
     }
 
     /// The name that is routed on.
@@ -96,6 +111,7 @@ impl Call {
         if keeps_litellm_metadata {
             extend(&mut tags, metadata.as_deref(), TagOrigin::Metadata);
         }
+        unite(&mut tags);
         tags
     }
 
@@ -115,11 +131,118 @@ impl Call {
     }
 }
 
-/// Adds tags that are not there yet; the first origin stays.
+/// Refuses more tags than a call may have. An empty part of the header counts here.
+fn bound_tags(headers: &HeaderMap, envelope: &Envelope) -> Result<(), EnvelopeError> {
+    let parts = |line: &HeaderValue| 1 + memchr::memchr_iter(b',', line.as_bytes()).count();
+    let count: usize = headers.get_all(&TAGS).iter().map(parts).sum();
+    if count > 0 && count + envelope.tag_count() > Envelope::MAX_TAGS {
+        return Err(EnvelopeError::too_many_tags(TAGS.as_str()));
+    }
+    Ok(())
+}
+
 fn extend<'a>(into: &mut Vec<RequestTag<'a>>, tags: Option<&[Cow<'a, str>]>, origin: TagOrigin) {
-    for text in tags.unwrap_or_default() {
-        if !into.iter().any(|known| known.text == *text) {
-            into.push(RequestTag { text: text.clone(), origin });
+    into.extend(tags.unwrap_or_default().iter().map(|text| RequestTag { text: text.clone(), origin }));
+}
+
+/// Leaves every tag once, where it stood first. What the operator set stays the operator's, also
+/// where the caller has said it before.
+fn unite(tags: &mut Vec<RequestTag<'_>>) {
+    if tags.len() > FEW {
+        return unite_many(tags);
+    }
+    let mut kept = 0;
+    for at in 0..tags.len() {
+        match (0..kept).find(|known| tags[*known].text == tags[at].text) {
+            Some(known) => repeat(tags, known, at),
+            None => {
+                tags.swap(kept, at);
+                kept += 1;
+            }
         }
+    }
+    tags.truncate(kept);
+}
+
+/// The same by sorting. The sort is stable, so that equal tags keep their order.
+fn unite_many(tags: &mut Vec<RequestTag<'_>>) {
+    let mut sorted: Vec<usize> = (0..tags.len()).collect();
+    sorted.sort_by(|one, other| tags[*one].text.cmp(&tags[*other].text));
+    let mut repeated = vec![false; tags.len()];
+    let mut first = 0;
+    for at in 1..sorted.len() {
+        let (known, again) = (sorted[first], sorted[at]);
+        if tags[known].text == tags[again].text {
+            repeat(tags, known, again);
+            repeated[again] = true;
+        } else {
+            first = at;
+        }
+    }
+    let mut repeated = repeated.into_iter();
+    tags.retain(|_| !repeated.next().unwrap_or(false));
+}
+
+/// A tag that is known comes again.
+fn repeat(tags: &mut [RequestTag<'_>], known: usize, again: usize) {
+    if tags[again].origin.is_policy() && !tags[known].origin.is_policy() {
+        tags[known].origin = tags[again].origin;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tagrail_routing::RoutingMode;
+
+    use super::*;
+
+    fn read(header: &str, body: &serde_json::Value, path: Option<String>) -> Result<Call, EnvelopeError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(&TAGS, HeaderValue::from_str(header).unwrap());
+        Call::read(Operation::ChatCompletions, headers, Bytes::from(body.to_string()), path)
+    }
+
+    fn united(texts: &[(&'static str, TagOrigin)]) -> Vec<(String, TagOrigin)> {
+        let mut tags: Vec<_> =
+            texts.iter().map(|(text, origin)| RequestTag { text: (*text).into(), origin: *origin }).collect();
+        unite(&mut tags);
+        tags.into_iter().map(|tag| (tag.text.into_owned(), tag.origin)).collect()
+    }
+
+    #[test]
+    fn all_sources_together_are_bounded() {
+        let body = json!({"model": "m", "tags": vec!["t"; 1000]});
+        assert!(read(&"h,".repeat(23), &body, None).is_ok());
+        let error = read(&"h,".repeat(24), &body, None).unwrap_err();
+        assert_eq!((error.param.as_str(), error.status), ("x-litellm-tags", 400));
+    }
+
+    #[test]
+    fn a_paths_model_is_bounded() {
+        let read = |length| read("", &json!({}), Some("m".repeat(length)));
+        assert!(read(1024).is_ok());
+        let error = read(1025).unwrap_err();
+        assert_eq!((error.param.as_str(), error.status), ("model", 400));
+    }
+
+    #[test]
+    fn a_tag_is_there_once_and_the_operators_origin_wins() {
+        use TagOrigin::{Body, Header, Key, Team};
+        let some = [("a", Header), ("b", Header), ("a", Team), ("a", Key), ("c", Key), ("c", Body)];
+        let expected =
+            [("a", Team), ("b", Header), ("c", Key)].map(|(text, origin)| (text.to_owned(), origin));
+        assert_eq!(united(&some), expected);
+        let many: Vec<_> = [("z", Body); 20].into_iter().chain(some).collect();
+        assert_eq!(united(&many)[0], ("z".to_owned(), Body));
+        assert_eq!(united(&many)[1..], expected);
+    }
+
+    #[test]
+    fn header_and_body_are_united_in_their_order() {
+        let call = read("a, b,,a", &json!({"model": "m", "tags": ["b", "c"]}), None).unwrap();
+        let tags = call.tags(&Rules::from(RoutingMode::Tagrail));
+        let texts: Vec<_> = tags.iter().map(|tag| &*tag.text).collect();
+        assert_eq!(texts, ["a", "b", "c"]);
     }
 }

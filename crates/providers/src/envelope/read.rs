@@ -11,8 +11,14 @@ use crate::scan::{Broken, Fault, Found, Scanner, Text, Walk};
 /// with all, so this bounds what a body can cost.
 const MAX_FIELDS: usize = 512;
 
-/// More tags than anybody routes by, in one list.
-const MAX_TAGS: usize = 1024;
+/// More tags than anybody routes by, in all lists of a body together.
+pub(super) const MAX_TAGS: usize = 1024;
+
+/// Longer than any model's name, in bytes.
+pub(super) const MAX_MODEL: usize = 1024;
+
+/// More groups than anybody falls back on in one call.
+const MAX_FALLBACKS: usize = 32;
 
 pub(super) fn read(body: Bytes) -> Result<Envelope, EnvelopeError> {
     if u32::try_from(body.len()).is_err() {
@@ -35,8 +41,8 @@ pub(super) fn read(body: Bytes) -> Result<Envelope, EnvelopeError> {
             _ => return Err(invalid(&body, walk.scanner().fault())),
         }
     }
-    let envelope = Envelope { body, members, inside: inside as u32 };
-    envelope.check()?;
+    let mut envelope = Envelope { body, members, inside: inside as u32, tag_count: 0 };
+    envelope.tag_count = envelope.check()? as u32;
     Ok(envelope)
 }
 
@@ -99,35 +105,38 @@ fn decodes_to_no_field(body: &[u8], key: Text, within: &str) -> Result<(), Envel
 }
 
 impl Envelope {
-    fn check(&self) -> Result<(), EnvelopeError> {
+    /// The shapes of all fields that are read; gives the number of tags.
+    fn check(&self) -> Result<usize, EnvelopeError> {
+        let mut count = 0;
         for member in self.members.iter() {
             if let Some(Role::Read(name)) = member.role() {
                 let text = self.value(member);
                 if text != "null" {
-                    check(name, text)?;
+                    check(name, text, &mut count)?;
                 }
             }
         }
-        Ok(())
+        Ok(count)
     }
 }
 
-/// The shape of one field that is not null.
-fn check(name: Name, text: &str) -> Result<(), EnvelopeError> {
+/// The shape of one field that is not null. `count` is of tags, over all fields.
+fn check(name: Name, text: &str, count: &mut usize) -> Result<(), EnvelopeError> {
     let first = text.as_bytes().first();
     let wrong = |param, expected| Err(EnvelopeError::shape(param, expected, value::kind(text)));
     match name {
         Name::Model if first != Some(&b'"') => wrong("model", "a string"),
+        Name::Model if too_long(text) => Err(long_name("model")),
         Name::Stream if !matches!(first, Some(b't' | b'f')) => wrong("stream", "a boolean"),
         Name::StreamOptions if first != Some(&b'{') => wrong("stream_options", "an object"),
         Name::StreamOptions => single(text, "include_usage", "stream_options.").map(|_| ()),
-        Name::Tags => tags(text, "tags"),
+        Name::Tags => tags(text, "tags", count),
         Name::Metadata => match value::object(text) {
-            Some(object) => metadata(&object, "metadata."),
+            Some(object) => metadata(&object, "metadata.", count),
             None => Ok(()),
         },
         Name::LitellmMetadata => match value::object(text) {
-            Some(object) => metadata(&object, "litellm_metadata."),
+            Some(object) => metadata(&object, "litellm_metadata.", count),
             None => wrong("litellm_metadata", "an object"),
         },
         Name::NumRetries if text.parse::<u32>().is_err() => wrong("num_retries", "a whole number"),
@@ -146,17 +155,16 @@ fn check(name: Name, text: &str) -> Result<(), EnvelopeError> {
 }
 
 /// A list whose elements are strings; numbers, booleans and nulls among them are left out later.
-fn tags(text: &str, param: &str) -> Result<(), EnvelopeError> {
+fn tags(text: &str, param: &str, count: &mut usize) -> Result<(), EnvelopeError> {
     if !text.starts_with('[') {
         return Err(EnvelopeError::shape(param, "a list of strings", value::kind(text)));
     }
-    let mut count = 0;
     for element in value::elements(text) {
-        count += 1;
+        *count += 1;
         let found = match element.as_bytes().first() {
             Some(b'[') => "a list of lists",
             Some(b'{') => "a list of objects",
-            _ if count > MAX_TAGS => "a list of more than 1024",
+            _ if *count > MAX_TAGS => return Err(EnvelopeError::too_many_tags(param)),
             _ => continue,
         };
         return Err(EnvelopeError::shape(param, "a list of strings", found));
@@ -164,26 +172,53 @@ fn tags(text: &str, param: &str) -> Result<(), EnvelopeError> {
     Ok(())
 }
 
-fn metadata(object: &str, within: &str) -> Result<(), EnvelopeError> {
+fn metadata(object: &str, within: &str, count: &mut usize) -> Result<(), EnvelopeError> {
     match single(object, "tags", within)? {
-        Some(text) if text != "null" => tags(text, &format!("{within}tags")),
+        Some(text) if text != "null" => tags(text, &format!("{within}tags"), count),
         _ => Ok(()),
     }
 }
 
 fn fallbacks(text: &str) -> Result<(), EnvelopeError> {
-    let expected = "a list of model names or objects";
+    let wrong =
+        |found: &str| Err(EnvelopeError::shape("fallbacks", "a list of model names or objects", found));
     match text.as_bytes().first() {
-        Some(b'"') => Ok(()),
-        Some(b'[') => match value::elements(text).find(|element| !element.starts_with(['"', '{'])) {
-            Some(element) => {
-                let found = format!("a list with {}", value::kind(element));
-                Err(EnvelopeError::shape("fallbacks", expected, &found))
-            }
-            None => Ok(()),
-        },
-        _ => Err(EnvelopeError::shape("fallbacks", expected, value::kind(text))),
+        Some(b'"') if too_long(text) => return Err(long_name("fallbacks")),
+        Some(b'"') => return Ok(()),
+        Some(b'[') => {}
+        _ => return wrong(value::kind(text)),
     }
+    let mut count = 0;
+    for element in value::elements(text) {
+        count += match element.as_bytes().first() {
+            Some(b'"') if too_long(element) => return Err(long_name("fallbacks")),
+            Some(b'"') => 1,
+            Some(b'{') => named_in(element)?,
+            _ => return wrong(&format!("a list with {}", value::kind(element))),
+        };
+        if count > MAX_FALLBACKS {
+            return wrong("a list of more than 32");
+        }
+    }
+    Ok(())
+}
+
+/// How many groups an object among the fallbacks names: its `model`, or those of the lists in it.
+fn named_in(object: &str) -> Result<usize, EnvelopeError> {
+    match value::field_of(object, "model") {
+        Some(model) if model.starts_with('"') && too_long(model) => Err(long_name("fallbacks")),
+        Some(model) if model.starts_with('"') => Ok(1),
+        _ => Ok(value::members(object).map(|(_, names)| value::elements(names).count().max(1)).sum()),
+    }
+}
+
+/// Whether a JSON string is longer than a model's name may be.
+fn too_long(quoted: &str) -> bool {
+    quoted.len() > MAX_MODEL + 2 && value::decoded(quoted).len() > MAX_MODEL
+}
+
+pub(super) fn long_name(param: &str) -> EnvelopeError {
+    EnvelopeError::shape(param, "a name of at most 1024 bytes", "a longer one")
 }
 
 /// The value of a key that is read inside an object, where it stands at most once and plainly.

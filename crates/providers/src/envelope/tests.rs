@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use serde_json::json;
 
 use super::{Envelope, EnvelopeError, MetadataRule, Rewrite};
 
@@ -60,6 +61,12 @@ fn depth_fields_and_tags_are_bounded() {
     refused(&many(513), "request_body");
     refused(&format!("{{\"extra_body\":{}}}", many(513)), "extra_body");
     refused(&format!("{{\"tags\":[{}0]}}", "0,".repeat(1024)), "tags");
+    let lists = |tags: usize, others: usize| {
+        let list = |count| json!(vec!["t"; count]);
+        format!(r#"{{"tags":{},"metadata":{{"tags":{}}}}}"#, list(tags), list(others))
+    };
+    refused(&lists(512, 513), "metadata.tags");
+    assert_eq!(read(&lists(512, 512)).unwrap().tag_count(), 1024);
 }
 
 #[test]
@@ -285,4 +292,20 @@ fn fields_can_be_replaced_for_a_fallback() {
     assert_eq!(envelope.with(&fields).unwrap().body(), r#"{"model":"f","x":[9],"y":2,"z":true}"#);
     assert_eq!(envelope.with(&[("tags".into(), "7".into())]).unwrap_err().param, "tags");
     assert_eq!(envelope.with(&[("x".into(), "{".into())]).unwrap_err().param, "request_body");
+}
+
+#[test]
+fn names_and_fallbacks_are_bounded() {
+    let (fits, long) = ("é".repeat(512), "é".repeat(513));
+    read(&json!({"model": fits, "fallbacks": [fits]}).to_string()).unwrap();
+    read(&format!(r#"{{"model":"{}"}}"#, "\\u0061".repeat(1024))).unwrap();
+    refused(&json!({ "model": long }).to_string(), "model");
+    refused(&json!({ "fallbacks": long }).to_string(), "fallbacks");
+    refused(&json!({ "fallbacks": [{ "model": long }] }).to_string(), "fallbacks");
+    let names = vec!["f"; 33];
+    refused(&json!({ "fallbacks": names }).to_string(), "fallbacks");
+    refused(&json!({ "fallbacks": [{ "m": names }] }).to_string(), "fallbacks");
+    let messages = vec![json!({}); 33];
+    read(&json!({ "fallbacks": [{"model": "f", "messages": messages}] }).to_string()).unwrap();
+    read(&json!({ "fallbacks": names[1..] }).to_string()).unwrap();
 }

@@ -94,7 +94,7 @@ impl Step {
             return Some(Cow::Borrowed(call));
         }
         let envelope = call.envelope.with(&self.fields).ok()?;
-        Some(Cow::Owned(Call { envelope, ..call.clone() }))
+        call.with(envelope).ok().map(Cow::Owned)
     }
 }
 
