@@ -109,7 +109,7 @@ pub(crate) async fn handle(
 
 /// What comes before every route.
 fn admit(peer: Peer, request: &Request<Incoming>, general: &GeneralSettings) -> Result<(), Problem> {
-    inbound::check_head(request.uri(), request.headers())?;
+    inbound::check_head(request.version(), request.uri(), request.headers())?;
     // Probes say nothing that could be worth keeping from anybody.
     if routes::health::is_probe(request.uri().path()) {
         return Ok(());

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 
 use axum::extract::FromRequestParts;
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, FORWARDED as FORWARDED_BY_RFC, HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use sha2::{Digest, Sha256};
@@ -52,8 +52,15 @@ impl Peer {
         if !self.loopback {
             return Err(forbidden("this machine itself (127.0.0.1)"));
         }
-        let of_authority = uri.authority().is_none_or(|authority| names_loopback(authority.as_str()));
-        if !of_authority || !all(headers, &HOST, names_loopback) {
+        if FORWARDED.iter().any(|name| headers.contains_key(name)) {
+            return Err(forbidden("requests that no proxy has passed on"));
+        }
+        // RFC 9112, section 3.2.2: an address in the request line stands before Host.
+        let host_is_own = match uri.authority() {
+            Some(authority) => names_loopback(authority.as_str()),
+            None => all(headers, &HOST, names_loopback),
+        };
+        if !host_is_own {
             return Err(forbidden("requests whose Host is localhost or a loopback address"));
         }
         let from_elsewhere = headers.get_all(&FETCH_SITE).iter().any(|site| site == "cross-site");
@@ -63,6 +70,16 @@ impl Peer {
         Ok(())
     }
 }
+
+/// What proxies add. One on this machine makes everybody look local.
+static FORWARDED: [HeaderName; 6] = [
+    FORWARDED_BY_RFC,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-real-ip"),
+];
 
 /// What a browser says of the page behind a request.
 static FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -92,7 +109,7 @@ fn names_loopback(host: &str) -> bool {
     port.bytes().all(|byte| byte.is_ascii_digit())
         && match name.parse::<std::net::IpAddr>() {
             Ok(address) => address.to_canonical().is_loopback(),
-            Err(_) => name.eq_ignore_ascii_case("localhost"),
+            Err(_) => name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case("localhost"),
         }
 }
 
@@ -228,7 +245,17 @@ mod tests {
         {
             assert!(!names_loopback(host), "{host}");
         }
-        for host in ["[::1", "[::1]evil.example", "localhost:x", "evil@localhost"] {
+        assert!(names_loopback("localhost.") && names_loopback("localhost.:1"));
+        for host in [
+            "[::1",
+            "[::1]evil.example",
+            "localhost:x",
+            "evil@localhost",
+            "localhost:1@evil.example",
+            "127.0.0.1:1@evil.example",
+            "127.0.0.1.",
+            "localhost..",
+        ] {
             assert!(!names_loopback(host), "{host}");
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri, Version};
 use http_body::Body;
 use tagrail::config::GeneralSettings;
 
@@ -27,8 +27,8 @@ const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// Refuses heads that are too big, or that name more than one host.
-pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses heads that are too big, or that do not name one host.
+pub(crate) fn check_head(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
     if length > MAX_URI_BYTES {
         let message = format!("Request URI is {length} bytes long; the limit is {MAX_URI_BYTES}.");
@@ -40,10 +40,13 @@ pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> 
         return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message));
     }
     // RFC 9112, section 3.2: who is meant must be read in one way.
-    if headers.get_all(HOST).iter().nth(1).is_some() {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "The request has more than one Host header."));
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), None) => Ok(()),
+        (None, _) if version < Version::HTTP_11 => Ok(()),
+        (None, _) => Err(Problem::new(StatusCode::BAD_REQUEST, "The request has no Host header.")),
+        _ => Err(Problem::new(StatusCode::BAD_REQUEST, "The request has more than one Host header.")),
     }
-    Ok(())
 }
 
 /// Reads a whole body.

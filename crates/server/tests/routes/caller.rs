@@ -215,6 +215,26 @@ async fn without_a_master_key_no_page_from_elsewhere_spends_anything() {
 }
 
 #[tokio::test]
+async fn without_a_master_key_a_proxy_on_this_machine_brings_nobody_in() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::start(&open(&upstream));
+    let keyed = Gateway::tagged(&upstream, &json!({}));
+    for header in [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-real-ip",
+    ] {
+        let response = gateway.send("GET", "/v1/models", &[(header, "127.0.0.1")]).await;
+        assert_eq!(response.status, 403, "{header}");
+        assert!(message(&response).contains("proxy"), "{}", response.text());
+        assert_eq!(keyed.send("GET", "/v1/models", &[KEY, (header, "127.0.0.1")]).await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_request_names_one_host() {
     let upstream = FakeUpstream::start();
     for gateway in [Gateway::start(&open(&upstream)), Gateway::tagged(&upstream, &json!({}))] {
@@ -224,6 +244,12 @@ async fn a_request_names_one_host() {
         assert!(message(&response).contains("Host"), "{}", response.text());
     }
     let gateway = Gateway::start(&open(&upstream));
+    let mut client = Client::connect(gateway.address).await;
+    client.send("GET /v1/models HTTP/1.1\r\n\r\n").await;
+    assert_eq!(client.response().await.status, 400, "HTTP/1.1 names a host");
+    let mut client = Client::connect(gateway.address).await;
+    client.send("GET /v1/models HTTP/1.0\r\n\r\n").await;
+    assert_eq!(client.response().await.status, 200, "HTTP/1.0 need not");
     assert_eq!(gateway.send("GET", "http://evil.example/v1/models", &[]).await.status, 403);
     assert_eq!(gateway.send("GET", "http://localhost:1/v1/models", &[]).await.status, 200);
 }
