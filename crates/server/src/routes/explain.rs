@@ -4,27 +4,68 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use http::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tagrail::routing::{Chance, Moment, Reason, Resolution, RouteRequest, TagOrigin, Verdict};
 use tagrail::{Call, Explained, Operation, Snapshot};
 
 use crate::app::Shared;
+use crate::asked::Query;
 use crate::caller::Admin;
 use crate::error::{self, Problem};
 use crate::inbound;
+use crate::path::{self, ModelRoute};
 
-/// Explains a chat request: the same body and headers as the request in question.
+/// What the query string may ask for.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Wanted {
+    /// The path that the request in question goes to, or the operation's name.
+    route: Option<String>,
+}
+
+impl Wanted {
+    /// Chat, unless something else is asked for.
+    fn route(&self) -> Result<ModelRoute, Problem> {
+        let Some(route) = self.route.as_deref() else { return Ok(of_operation(Operation::ChatCompletions)) };
+        let named =
+            || OPERATIONS.into_iter().find(|operation| [operation.name(), operation.path()].contains(&route));
+        path::model_route(route).or_else(|| named().map(of_operation)).ok_or_else(|| {
+            let names = OPERATIONS.map(Operation::name).join(", ");
+            let message = format!(
+                "route={route} is no route of models. Write its path, for instance /v1/messages, or its operation: {names}."
+            );
+            Problem::new(StatusCode::BAD_REQUEST, message).param("route")
+        })
+    }
+}
+
+const OPERATIONS: [Operation; 5] = [
+    Operation::ChatCompletions,
+    Operation::Messages,
+    Operation::Responses,
+    Operation::Embeddings,
+    Operation::Completions,
+];
+
+fn of_operation(operation: Operation) -> ModelRoute {
+    ModelRoute { operation, model: None }
+}
+
+/// Explains a request: the same body and headers as the request in question, and `?route=` with its
+/// path where that is not chat's.
 pub(crate) async fn explain(
     _: Admin,
     State(shared): State<Shared>,
+    Query(wanted): Query<Wanted>,
     request: Request<Body>,
 ) -> Result<Json<Value>, Problem> {
-    let operation = Operation::ChatCompletions;
+    let ModelRoute { operation, model } = wanted.route()?;
     let (parts, body) = request.into_parts();
     let snapshot = shared.router.snapshot();
     let body = inbound::read(&parts.headers, body, &snapshot.general).await?;
     let call =
-        Call::read(operation, parts.headers, body, None).map_err(|error| error::body(operation, &error))?;
+        Call::read(operation, parts.headers, body, model).map_err(|error| error::body(operation, &error))?;
     let explained = shared.router.explain(&call).map_err(|error| error::problem(operation, &error))?;
     let Explained { explanation, snapshot, model, tags } = &explained;
     let tags: Vec<_> =
@@ -40,6 +81,8 @@ pub(crate) async fn explain(
             json!({ "status": problem.status().as_u16(), "error": problem.message() })
         }
     };
+    let mut notes = explanation.notes.clone();
+    notes.extend(steering(&call, &explained));
     let deployments: Vec<_> = explanation.verdicts.iter().map(|verdict| told(snapshot, verdict)).collect();
     Ok(Json(json!({
         "model": model,
@@ -47,8 +90,16 @@ pub(crate) async fn explain(
         "tags": tags,
         "decision": decision,
         "deployments": deployments,
-        "notes": explanation.notes,
+        "notes": notes,
     })))
+}
+
+/// What is looked at only once a deployment is chosen: whether it lets clients set what this one sets.
+fn steering(call: &Call, explained: &Explained) -> Option<String> {
+    let first = explained.explanation.decision.as_ref().ok()?.first();
+    let refused = explained.snapshot.deployment(first).target.admit(&call.envelope).err()?;
+    let id = &explained.snapshot.spec(first).id;
+    Some(format!("{id} refuses the call with {}: {}", refused.status, refused.message))
 }
 
 /// The tags that the deployments of a name's group carry, in the order of the configuration.

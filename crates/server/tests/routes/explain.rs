@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tagrail_testkit::{FakeUpstream, config_text, deployment, post};
 
-use crate::gateway::{Gateway, KEY, chat};
+use crate::gateway::{Gateway, KEY, chat, message};
 
 const EXPLAIN: &str = "/route/explain";
 
@@ -45,4 +45,42 @@ async fn a_refusal_is_explained_with_its_status() {
     assert_eq!((&told["decision"]["status"], &told["group"]), (&json!(400), &Value::Null));
     assert_eq!(gateway.post(EXPLAIN, &json!([])).await.status, 400);
     assert_eq!(gateway.post(EXPLAIN, &json!({})).await.status, 400);
+}
+
+#[tokio::test]
+async fn another_route_is_explained_when_it_is_named() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::tagged(&upstream, &json!({}));
+    let mut body = chat("m");
+    // Tags below metadata are a provider's own where Messages and Responses are spoken.
+    body["metadata"] = json!({"tags": ["free"]});
+    body["tags"] = json!(["paid"]);
+    let tags = async |route: &str| {
+        let response = gateway.post(&format!("{EXPLAIN}?route={route}"), &body).await;
+        assert_eq!(response.status, 200, "{route}: {}", response.text());
+        response.json()["tags"][0]["from"].as_str().unwrap().to_owned()
+    };
+    for route in ["/v1/chat/completions", "chat/completions", "/v1/embeddings"] {
+        assert_eq!(tags(route).await, "body metadata.tags", "{route}");
+    }
+    for route in ["/v1/messages", "messages", "/v1/responses"] {
+        assert_eq!(tags(route).await, "body tags", "{route}");
+    }
+    let told = gateway.post(&format!("{EXPLAIN}?route=/engines/zzz/completions"), &body).await.json();
+    assert_eq!(told["model"], "zzz", "the path's model wins");
+    let response = gateway.post(&format!("{EXPLAIN}?route=/v1/nonsense"), &body).await;
+    assert_eq!(response.status, 400);
+    assert!(message(&response).contains("/v1/nonsense"), "{}", response.text());
+}
+
+#[tokio::test]
+async fn what_a_deployment_lets_nobody_set_is_noted() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::tagged(&upstream, &json!({}));
+    let mut body = chat("m");
+    let notes = async |body: &Value| gateway.post(EXPLAIN, body).await.json()["notes"].to_string();
+    assert!(!notes(&body).await.contains("refuses"));
+    body["api_base"] = json!("https://elsewhere.example");
+    let told = notes(&body).await;
+    assert!(told.contains("refuses the call with 401") && told.contains("api_base"), "{told}");
 }
