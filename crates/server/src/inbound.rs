@@ -7,8 +7,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, EXPECT, HOST};
-use http::{HeaderMap, StatusCode, Uri, Version};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 use http_body::Body;
 use tagrail::config::GeneralSettings;
 
@@ -27,7 +27,7 @@ const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
-/// Refuses heads that are too big, or that do not name one host.
+/// Refuses heads that are too big, that do not name one host, or whose body is coded.
 pub(crate) fn check_head(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
     if length > MAX_URI_BYTES {
@@ -38,6 +38,12 @@ pub(crate) fn check_head(version: Version, uri: &Uri, headers: &HeaderMap) -> Re
     if total > MAX_HEADER_BYTES {
         let message = format!("Request headers are {total} bytes long; the limit is {MAX_HEADER_BYTES}.");
         return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message));
+    }
+    // Section 6.1 of RFC 9112: whoever does not undo a coding must not pass by it.
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let message = "Of transfer codings only chunked is understood.";
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, message).closing());
     }
     // RFC 9112, section 3.2: who is meant must be read in one way.
     let mut hosts = headers.get_all(HOST).iter();
@@ -56,6 +62,11 @@ where
 {
     let limit = general.max_body_bytes;
     let announced = announced(headers);
+    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| !is_identity(encoding)) {
+        Box::pin(discard(headers, body)).await;
+        let message = format!("Content-Encoding {encoding:?} is not understood; send the body as it is.");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    }
     if announced.is_some_and(|length| length > limit as u64) {
         Box::pin(discard(headers, body)).await;
         return Err(too_large(limit));
@@ -140,6 +151,10 @@ pub(crate) async fn discard<B: Body<Data = Bytes>>(headers: &HeaderMap, body: B)
     };
     // Whether all of it came or not, the answer is the same.
     let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
+}
+
+fn is_identity(encoding: &HeaderValue) -> bool {
+    encoding.is_empty() || encoding.as_bytes().eq_ignore_ascii_case(b"identity")
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {

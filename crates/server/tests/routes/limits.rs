@@ -175,6 +175,32 @@ async fn requests_that_could_be_read_in_two_ways_are_refused() {
 }
 
 #[tokio::test]
+async fn codings_that_nobody_undoes_are_refused() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::tagged(&upstream, &json!({}));
+    let body = chat("m").to_string();
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let start = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-1234\r\n";
+    for codings in
+        ["transfer-encoding: gzip, chunked", "transfer-encoding: gzip\r\ntransfer-encoding: chunked"]
+    {
+        let mut client = Client::connect(gateway.address).await;
+        client.send(format!("{start}{codings}\r\n\r\n{chunks}")).await;
+        let response = client.response().await;
+        assert_eq!(response.status, 501, "{codings}");
+        assert!(message(&response).contains("chunked"), "{}", response.text());
+    }
+    for path in [CHAT, "/route/explain"] {
+        for (encoding, status) in [("gzip", 415), ("br", 415), ("identity", 200)] {
+            let headers = [KEY, ("content-encoding", encoding)];
+            let response = tagrail_testkit::post(gateway.address, path, &headers, &chat("m")).await;
+            assert_eq!(response.status, status, "{path} {encoding}");
+            assert!(status == 200 || message(&response).contains(encoding), "{}", response.text());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_request_with_two_lengths_is_answered_once_and_nothing_follows() {
     let upstream = FakeUpstream::start();
     let gateway = Gateway::tagged(&upstream, &json!({}));
