@@ -127,13 +127,9 @@ struct Excerpt {
 
 impl Excerpt {
     fn of(spot: &Spot, sources: &Sources) -> Option<Excerpt> {
-        let line = sources.text(&spot.file)?.lines().nth(spot.line.checked_sub(1)?)?;
-        let column = spot.column.checked_sub(1)?;
-        let byte = |line: &str| line.char_indices().nth(column).map_or(line.len(), |(byte, _)| byte);
-        let line = masked(line, byte(line));
-        let start = byte(&line);
-        let end = start + word(&line[start..]);
-        Some(Excerpt { line, start, end })
+        let shown = masked(sources.text(&spot.file)?, spot.line, spot.column, sources.hidden(&spot.file))?;
+        let end = shown.start + word(&shown.line[shown.start..]);
+        Some(Excerpt { line: shown.line, start: shown.start, end })
     }
 }
 
@@ -167,7 +163,7 @@ mod tests {
         warning[unknown-key]: `num_retires` is not a key of router_settings, and is ignored
          --> config.yaml:2:3
           |
-        2 |   num_retires: 2
+        2 |   num_retires: ***
           |   ^^^^^^^^^^^
           |
           = help: did you mean `num_retries`?
@@ -206,6 +202,51 @@ mod tests {
                     [found.render(&loaded.sources, false), found.to_string(), found.to_json().to_string()]
                 {
                     assert!(!shown.contains("canary") && !shown.contains("user:can"), "{shown}");
+                }
+            }
+        }
+    }
+
+    /// Wherever a secret stands, and whatever is wrong with it, no finding shows it.
+    #[test]
+    fn a_secret_is_in_no_finding() {
+        let deployment = "model_list:\n- model_name: m\n  litellm_params:\n    model: openai/m\n";
+        for text in [
+            "general_settings:\n  database_ur: postgresql://u:canary@h/db\n".to_owned(),
+            "general_settings:\n  slack_webhok: https://hooks/canary\n".to_owned(),
+            "general_settings: canary\n".to_owned(),
+            "general_settings: sk-canary\n".to_owned(),
+            "general_settings:\n  sk-canary: 1\n".to_owned(),
+            "general_settings: {master_key: [canary]}\n".to_owned(),
+            "canary\n".to_owned(),
+            "litellm_settings: {fallbacks: sk-canary}\n".to_owned(),
+            "credential_list:\n- credential_nam: n\n  credential_values: {region: canary}\n".to_owned(),
+            "credential_list:\n- {credential_nam: n, credential_values: {region: canary}}\n".to_owned(),
+            "credential_list: [canary]\n".to_owned(),
+            "credential_list: canary\n".to_owned(),
+            "environment_variables: {PATH: canary}\n".to_owned(),
+            "environment_variables: [canary]\n".to_owned(),
+            "api_kee: canary\nx: [\n".to_owned(),
+            "api_key:\n  *canary\n".to_owned(),
+            "api_key: *canary\n".to_owned(),
+            "{api_key: %canary}\n".to_owned(),
+            format!("{deployment}    api_key:\n    - canary\n"),
+            format!("{deployment}    api_key:\n    - sk-canary\n    - [canary]\n"),
+            format!("{deployment}    api_key: {{a: canary}}\n"),
+            format!("{deployment}    api_key: |\n      canary\n      canary\n    timeout: x\n"),
+            format!("{deployment}    headers: {{x-tenant: [canary]}}\n"),
+            format!("{deployment}    api_kee: canary\n"),
+            format!("{deployment}    api_kee: |\n      canary\n"),
+            format!("{deployment}    tags: sk-canary\n"),
+            format!("{deployment}  api_key: canary\n"),
+        ] {
+            let loaded = load_text(&text, Path::new("config.yaml"), &|_| None);
+            assert!(!loaded.diagnostics.is_empty(), "{text}");
+            for found in &loaded.diagnostics {
+                for shown in
+                    [found.render(&loaded.sources, false), found.to_string(), found.to_json().to_string()]
+                {
+                    assert!(!shown.contains("canary"), "{text}\n{shown}");
                 }
             }
         }

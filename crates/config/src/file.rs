@@ -4,6 +4,7 @@ mod scalar;
 mod tree;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::findings::Findings;
@@ -13,12 +14,19 @@ use crate::node::{Map, Node, Place, Value};
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     texts: BTreeMap<PathBuf, String>,
+    /// The bytes of each text that are not to be shown; nothing is known of one that is not YAML.
+    hidden: BTreeMap<PathBuf, Vec<Range<usize>>>,
 }
 
 impl Sources {
     /// The text of a file that was read.
     pub fn text(&self, file: &Path) -> Option<&str> {
         self.texts.get(file).map(String::as_str)
+    }
+
+    /// The bytes of a file's text that are not to be shown; `None` when it is not YAML.
+    pub(crate) fn hidden(&self, file: &Path) -> Option<&[Range<usize>]> {
+        self.hidden.get(file).map(Vec::as_slice)
     }
 }
 
@@ -71,8 +79,11 @@ pub(crate) fn read_text(
 fn parse_one(text: &str, name: &Path, sources: &mut Sources, findings: &mut Findings) -> Option<Node> {
     let file = findings.files.len();
     findings.files.push(name.to_owned());
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     sources.texts.insert(name.to_owned(), text.to_owned());
-    tree::parse(text, file, findings)
+    let parsed = tree::parse(text, file, findings)?;
+    sources.hidden.insert(name.to_owned(), parsed.hidden);
+    Some(parsed.root)
 }
 
 /// What a file is known by: the same file under two names is included once.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::confidential::without_keys;
 use crate::diagnostic::{Diagnostic, Severity, Spot};
 use crate::node::Place;
 
@@ -46,6 +47,7 @@ impl Findings {
         help: Option<String>,
     ) {
         let spot = at.and_then(|at| self.spot(at));
+        let (message, help) = (without_keys(message), help.map(without_keys));
         let diagnostic = Diagnostic { severity, code, message, spot, help };
         // An anchor that is used a hundred times is one mistake.
         if !self.found.iter().rev().take(64).any(|(_, known)| *known == diagnostic) {

@@ -20,6 +20,11 @@ pub(crate) use router::ROUTER;
 /// What the keys begin with under which people keep values for anchors.
 const SCRATCH: [&str; 3] = ["x-", "_", "."];
 
+/// Whether a key is one that only keeps a value for anchors.
+pub(crate) fn is_scratch(key: &str) -> bool {
+    SCRATCH.iter().any(|start| key.starts_with(start))
+}
+
 /// The keys of one map of the configuration.
 pub(crate) struct Section {
     /// Where it is, for a sentence.
@@ -160,7 +165,7 @@ impl Section {
     }
 
     fn unknown(&self, entry: &Entry, findings: &mut Findings) {
-        if SCRATCH.iter().any(|start| entry.key.starts_with(start)) {
+        if is_scratch(&entry.key) {
             return;
         }
         let message = format!("`{}` is not a key of {}, and is ignored", entry.key, self.name);

@@ -3,11 +3,13 @@
 //! PyYAML decides it: the generated id of a deployment depends on the order of its keys.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, NonFiniteFloatPolicy, Spanned};
 
 use super::scalar;
+use crate::confidential::{Scope, masked};
 use crate::findings::Findings;
 use crate::node::{Entry, Map, Node, Place, Value};
 
@@ -19,11 +21,21 @@ const MAX_REPLAYED: usize = 500_000;
 /// Nodes in a file: a hundred thousand deployments.
 const MAX_NODES: usize = 3_000_000;
 
+/// A file that is YAML.
+pub(super) struct Parsed {
+    pub(super) root: Node,
+    /// The bytes of its text that are not to be shown.
+    pub(super) hidden: Vec<Range<usize>>,
+}
+
 /// Parses one file. `None` when it is not YAML; the reason is then among the findings.
-pub(super) fn parse(text: &str, file: usize, findings: &mut Findings) -> Option<Node> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+pub(super) fn parse(text: &str, file: usize, findings: &mut Findings) -> Option<Parsed> {
     match serde_saphyr::from_str_with_options::<Written>(text, options()) {
-        Ok(written) => Some(Settle { text, file, findings }.node(written)),
+        Ok(written) => {
+            let mut settle = Settle { text, file, findings, hidden: Vec::new() };
+            let root = settle.node(written, Scope::File);
+            Some(Parsed { root, hidden: settle.hidden })
+        }
         Err(error) => {
             refuse(text, file, &error, findings);
             None
@@ -58,9 +70,13 @@ fn options() -> serde_saphyr::Options {
 fn refuse(text: &str, file: usize, error: &serde_saphyr::Error, findings: &mut Findings) {
     let at = error.location().map(|found| place(file, found));
     let (message, help) = match at.and_then(|at| value_at(text, at)) {
-        Some(value) if value.starts_with('*') => (
+        Some(value) if value.starts_with('*') && is_shown(text, at, value) => (
             format!("`{value}` without quotes is a YAML alias, not a pattern"),
             Some(format!("write it in quotes: \"{value}\"")),
+        ),
+        Some(value) if value.starts_with('*') => (
+            "a `*` without quotes begins a YAML alias, not a pattern".to_owned(),
+            Some("write the value in quotes".to_owned()),
         ),
         Some(value) if value.starts_with(['%', '@', '`']) => (
             "a value may not begin with this character".to_owned(),
@@ -69,6 +85,12 @@ fn refuse(text: &str, file: usize, error: &serde_saphyr::Error, findings: &mut F
         _ => (yaml_words(error), None),
     };
     findings.refuse("yaml", at, message, help);
+}
+
+/// Whether an excerpt would show a value.
+fn is_shown(text: &str, at: Option<Place>, value: &str) -> bool {
+    let shown = at.and_then(|at| masked(text, at.line, at.column, None));
+    shown.is_some_and(|shown| shown.line.contains(value))
 }
 
 /// The text that begins at a place, up to a space or the end of an item.
@@ -91,6 +113,13 @@ fn yaml_words(error: &serde_saphyr::Error) -> String {
 fn place(file: usize, location: Location) -> Place {
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).max(1);
     Place { file, line: number(location.line()), column: number(location.column()) }
+}
+
+/// The bytes of a scalar.
+fn range(at: Location) -> Option<Range<usize>> {
+    let (start, len) = at.span().byte_offset().zip(at.span().byte_len())?;
+    let start = usize::try_from(start).ok()?;
+    Some(start..start.checked_add(usize::try_from(len).ok()?)?)
 }
 
 /// A node as the parser gives it.
@@ -184,36 +213,39 @@ struct Settle<'a> {
     text: &'a str,
     file: usize,
     findings: &'a mut Findings,
+    hidden: Vec<Range<usize>>,
 }
 
 impl Settle<'_> {
-    fn node(&mut self, written: Written) -> Node {
+    fn node(&mut self, written: Written, scope: Scope) -> Node {
+        if matches!(written.shape, Shape::Plain | Shape::Text(_)) && scope.hides(self.slice(written.at)) {
+            self.hidden.extend(range(written.at));
+        }
         let value = match written.shape {
             Shape::Plain => scalar::plain(self.slice(written.at).trim()),
             // Infinities and not-a-number arrive as text because serde's formats differ on them.
             Shape::Text(text) if self.slice(written.at) == text && text.contains('.') => scalar::plain(&text),
             Shape::Text(text) => Value::Text(text),
-            Shape::List(list) => Value::List(list.into_iter().map(|item| self.node(item)).collect()),
-            Shape::Map(pairs) => Value::Map(self.map(pairs)),
+            Shape::List(list) => {
+                Value::List(list.into_iter().map(|item| self.node(item, scope.item())).collect())
+            }
+            Shape::Map(pairs) => Value::Map(self.map(pairs, scope)),
         };
         Node::new(value, place(self.file, written.at))
     }
 
     /// The source of a scalar.
     fn slice(&self, at: Location) -> &str {
-        let range = at.span().byte_offset().zip(at.span().byte_len());
-        let range =
-            range.and_then(|(start, len)| Some((usize::try_from(start).ok()?, usize::try_from(len).ok()?)));
-        range.and_then(|(start, len)| self.text.get(start..start.checked_add(len)?)).unwrap_or_default()
+        range(at).and_then(|range| self.text.get(range)).unwrap_or_default()
     }
 
-    fn map(&mut self, pairs: Vec<(Spanned<String>, Written)>) -> Map {
+    fn map(&mut self, pairs: Vec<(Spanned<String>, Written)>, scope: Scope) -> Map {
         let mut own = Vec::new();
         let mut merged = Vec::new();
         for (key, written) in pairs {
             let at = place(self.file, key.defined);
             let plain_merge = key.value == "<<" && self.slice(key.defined) == "<<";
-            let value = self.node(written);
+            let value = self.node(written, scope.below(&key.value));
             if plain_merge {
                 self.merge(value, &mut merged);
             } else {
