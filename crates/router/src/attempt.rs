@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tagrail_providers::UpstreamError;
-use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RouteRequest};
+use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RequestTag, RouteRequest};
 
 use self::policy::pause;
 use crate::outcome::Account;
@@ -33,12 +33,23 @@ pub(crate) struct Attempts<'a> {
     pub(crate) account: Account,
     /// The limit of the last attempt, for `x-litellm-timeout`.
     pub(crate) limit: Option<Duration>,
+    /// Groups that did not answer, for `Rules::fallbacks_ask_once`.
+    asked: Vec<Asked>,
+}
+
+/// A group that did not answer.
+struct Asked {
+    model: String,
+    /// Why, where its own fallbacks were not asked because they were nested too deeply.
+    unwalked: Option<Refusal>,
 }
 
 /// The name and the fields that one group is asked with.
 #[derive(Clone, Copy)]
 pub(crate) struct Question<'a> {
     pub(crate) call: &'a Call,
+    /// The call's, gathered once.
+    pub(crate) tags: &'a [RequestTag<'a>],
     pub(crate) model: &'a str,
     /// Nested fallbacks; 0 is the call itself.
     pub(crate) depth: u32,
@@ -61,13 +72,17 @@ pub(crate) async fn run(router: &Router, call: &Call) -> Result<Answer, Box<Call
     let account = Account::open(router.recorder().clone(), snapshot.clone(), call.operation);
     let model =
         snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
-    let mut attempts = Attempts { router, snapshot: &snapshot, original: call, account, limit: None };
+    let mut attempts =
+        Attempts { router, snapshot: &snapshot, original: call, account, limit: None, asked: Vec::new() };
     let refusal = match check(call, model.as_deref()) {
         Err(refusal) => refusal,
-        Ok(model) => match attempts.answer(Question { call, model, depth: 0 }).await {
-            Ok(answer) => return Ok(answer),
-            Err(refusal) => refusal,
-        },
+        Ok(model) => {
+            let tags = call.tags(snapshot.table.rules());
+            match attempts.answer(Question { call, tags: &tags, model, depth: 0 }).await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            }
+        }
     };
     attempts.account.settle_refused(refusal.status());
     let limit = attempts.limit;
@@ -183,13 +198,12 @@ impl Attempts<'_> {
     }
 
     fn decide(&self, snapshot: &Snapshot, question: Question<'_>) -> Result<Decision, Refusal> {
-        let tags = question.call.tags(snapshot.table.rules());
         // The clock is not cheap: a call's first question is asked when it came.
         let moment =
             if question.depth == 0 { self.router.moment(self.account.started()) } else { self.router.now() };
         let request = RouteRequest {
             model: question.model,
-            tags: &tags,
+            tags: question.tags,
             user_agent: question.call.user_agent(),
             force_tag_filtering: false,
             moment,

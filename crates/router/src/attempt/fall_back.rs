@@ -1,6 +1,5 @@
 //! Which groups are asked when one has failed, and how.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -8,7 +7,7 @@ use serde_json::{Map, Value};
 use tagrail_providers::ErrorKind;
 use tagrail_routing::FallbackKind;
 
-use super::{Attempts, Question, may_fall_back};
+use super::{Asked, Attempts, Question, may_fall_back};
 use crate::{Answer, Call, Refusal};
 
 /// A fallback: a name, and request fields that it overrides (only a client can ask for those).
@@ -17,26 +16,41 @@ struct Step {
     fields: Vec<(String, String)>,
 }
 
+/// What becomes of a step.
+enum Turn {
+    /// Its group is asked.
+    Ask,
+    /// Its group was asked before, and its own fallbacks were not: they are.
+    Walk(Refusal),
+    /// Nothing new would come of it.
+    Skip,
+}
+
 impl Attempts<'_> {
     /// Asks the fallbacks in their order. Depth is bounded by `max_fallbacks`, not by refusing
-    /// cycles: two groups that fall back on each other are an ordinary LiteLLM config.
+    /// cycles: two groups that fall back on each other are an ordinary LiteLLM config. How many are
+    /// asked is bounded by asking each once (row D37): in an outage every one of them would walk all
+    /// the others again.
     pub(super) fn fall_back<'b>(
         &'b mut self,
         question: Question<'b>,
         refusal: &'b Refusal,
     ) -> Pin<Box<dyn Future<Output = Option<Answer>> + Send + 'b>> {
         Box::pin(async move {
-            if question.depth >= self.snapshot.router.max_fallbacks
-                || !may_fall_back(self.snapshot, question.call, refusal)
-            {
+            if self.too_deep(question) || !may_fall_back(self.snapshot, question.call, refusal) {
                 return None;
+            }
+            if question.depth == 0 {
+                self.asked.push(Asked { model: question.model.to_owned(), unwalked: None });
             }
             let mut tried = 0;
             for step in self.steps(question, refusal) {
+                let turn = self.turn(question, &step);
+                if matches!(turn, Turn::Skip) {
+                    continue;
+                }
                 tried += 1;
-                let Some(call) = step.call(question.call) else { continue };
-                let next = Question { call: &call, model: &step.model, depth: question.depth + 1 };
-                if let Ok(mut answer) = self.nested(next).await {
+                if let Some(mut answer) = self.step(question, &step, turn).await {
                     answer.facts.fallbacks = tried;
                     return Some(answer);
                 }
@@ -45,12 +59,61 @@ impl Attempts<'_> {
         })
     }
 
+    async fn step(&mut self, question: Question<'_>, step: &Step, turn: Turn) -> Option<Answer> {
+        let depth = question.depth + 1;
+        if step.fields.is_empty() {
+            let next = Question { model: &step.model, depth, ..question };
+            return match turn {
+                Turn::Walk(refusal) => self.fall_back(next, &refusal).await,
+                _ => self.ask(next).await,
+            };
+        }
+        let call = step.call(question.call)?;
+        let tags = call.tags(self.snapshot.table.rules());
+        // With other fields every group may answer otherwise.
+        let asked = std::mem::take(&mut self.asked);
+        let answer = self.ask(Question { call: &call, tags: &tags, model: &step.model, depth }).await;
+        self.asked = asked;
+        answer
+    }
+
+    /// A group, then its own fallbacks.
+    async fn ask(&mut self, question: Question<'_>) -> Option<Answer> {
+        let at = self.asked.len();
+        self.asked.push(Asked { model: question.model.to_owned(), unwalked: None });
+        match self.nested(question).await {
+            Ok(answer) => Some(answer),
+            Err(refusal) => {
+                let too_deep = self.too_deep(question);
+                if let Some(asked) = self.asked.get_mut(at).filter(|_| too_deep) {
+                    asked.unwalked = Some(refusal);
+                }
+                None
+            }
+        }
+    }
+
+    fn turn(&mut self, question: Question<'_>, step: &Step) -> Turn {
+        let rule = self.snapshot.table.rules().fallbacks_ask_once;
+        let walks = question.depth + 1 < self.snapshot.router.max_fallbacks;
+        match self.asked.iter_mut().find(|asked| asked.model == step.model) {
+            Some(asked) if rule && step.fields.is_empty() => {
+                asked.unwalked.take_if(|_| walks).map_or(Turn::Skip, Turn::Walk)
+            }
+            _ => Turn::Ask,
+        }
+    }
+
+    fn too_deep(&self, question: Question<'_>) -> bool {
+        question.depth >= self.snapshot.router.max_fallbacks
+    }
+
     /// The client's own list, or what is configured for the error, then in general, then by default.
     fn steps(&self, question: Question<'_>, refusal: &Refusal) -> Vec<Step> {
         if question.depth == 0
             && let Some(asked) = self.original.envelope.fallbacks()
         {
-            return asked.iter().flat_map(|text| Step::asked(text, question.model)).collect();
+            return once(asked.iter().flat_map(|text| Step::asked(text, question.model)));
         }
         let table = &self.snapshot.table;
         let special = match refusal {
@@ -89,13 +152,21 @@ impl Step {
     }
 
     /// The call with the fields of this step; `None` when they are not fields that a body may have.
-    fn call<'a>(&self, call: &'a Call) -> Option<Cow<'a, Call>> {
-        if self.fields.is_empty() {
-            return Some(Cow::Borrowed(call));
-        }
-        let envelope = call.envelope.with(&self.fields).ok()?;
-        call.with(envelope).ok().map(Cow::Owned)
+    fn call(&self, call: &Call) -> Option<Call> {
+        call.with(call.envelope.with(&self.fields).ok()?).ok()
     }
+}
+
+/// Plain names, once each; the same name with other fields is another question.
+fn once(steps: impl Iterator<Item = Step>) -> Vec<Step> {
+    let mut list: Vec<Step> = Vec::new();
+    for step in steps {
+        let plain = |known: &Step| known.fields.is_empty() && known.model == step.model;
+        if !step.fields.is_empty() || !list.iter().any(plain) {
+            list.push(step);
+        }
+    }
+    list
 }
 
 fn overrides(fields: &Map<String, Value>) -> Vec<(String, String)> {

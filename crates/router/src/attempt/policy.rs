@@ -108,8 +108,15 @@ mod tests {
         let call = Call::read(Operation::ChatCompletions, HeaderMap::new(), Bytes::from(body), None).unwrap();
         let snapshot = router.snapshot();
         let account = Account::open(Arc::new(()), snapshot.clone(), call.operation);
-        let attempts = Attempts { router, snapshot: &snapshot, original: &call, account, limit: None };
-        let question = Question { call: &call, model: "g", depth: 0 };
+        let attempts = Attempts {
+            router,
+            snapshot: &snapshot,
+            original: &call,
+            account,
+            limit: None,
+            asked: Vec::new(),
+        };
+        let question = Question { call: &call, tags: &[], model: "g", depth: 0 };
         let error = UpstreamError::new(ErrorKind::Internal, 500, "openai", "down");
         let mut walk = Walk::new(attempts.decide(&snapshot, question).unwrap());
         let mut current = walk.decision.first();

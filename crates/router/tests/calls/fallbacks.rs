@@ -40,11 +40,49 @@ async fn fallbacks_of_fallbacks_follow_and_count_as_litellm_counts() {
 
 #[tokio::test]
 async fn groups_that_fall_back_on_each_other_end() {
-    let rig = rig(json!({"max_fallbacks": 2, "fallbacks": [{"g": ["f1"]}, {"f1": ["g"]}]}));
-    rig.upstream.otherwise(Reply::error(500));
-    let error = rig.chat("g", json!({})).await.unwrap_err();
-    assert_eq!(error.refusal.status(), 500);
-    assert_eq!(rig.asked(), ["g1", "f1", "g1"]);
+    for (mode, asked) in [("tagrail", &["g1", "f1"][..]), ("litellm", &["g1", "f1", "g1"])] {
+        let rig = rig(json!({"routing_mode": mode, "max_fallbacks": 2,
+            "fallbacks": [{"g": ["f1"]}, {"f1": ["g"]}]}));
+        rig.upstream.otherwise(Reply::error(500));
+        rig.upstream.always("g1", Reply::error(502));
+        let error = rig.chat("g", json!({})).await.unwrap_err();
+        assert_eq!(error.refusal.status(), 502);
+        assert_eq!(rig.asked(), asked, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn in_an_outage_every_group_is_asked_once_in_tagrail_mode() {
+    let defaults = json!(["f1", "f2", "f3"]);
+    let dead = rig(json!({ "default_fallbacks": defaults }));
+    dead.upstream.otherwise(Reply::error(500));
+    dead.chat("g", json!({})).await.unwrap_err();
+    assert_eq!(dead.asked(), ["g1", "f1", "f2", "f3"]);
+    let dead = rig(json!({ "default_fallbacks": defaults, "routing_mode": "litellm" }));
+    dead.upstream.otherwise(Reply::error(500));
+    dead.chat("g", json!({})).await.unwrap_err();
+    assert!(dead.asked().len() > 4, "LiteLLM walks all defaults again for each");
+}
+
+#[tokio::test]
+async fn a_group_that_was_asked_too_deep_still_leads_to_its_own_fallbacks() {
+    let rig = rig(json!({"max_fallbacks": 2,
+        "fallbacks": [{"g": ["f1", "f2"]}, {"f1": ["f2"]}, {"f2": ["f3"]}]}));
+    rig.upstream.always("f1", Reply::error(500));
+    rig.upstream.always("f2", Reply::error(500));
+    assert_eq!(served(&rig.chat("g", json!({})).await.unwrap()), "f3");
+    assert_eq!(rig.asked(), ["g1", "f1", "f2", "f3"]);
+}
+
+#[tokio::test]
+async fn a_name_that_the_client_repeats_is_asked_once_and_with_other_fields_again() {
+    for mode in ["tagrail", "litellm"] {
+        let rig = rig(json!({ "routing_mode": mode }));
+        rig.upstream.otherwise(Reply::error(500));
+        let list = json!(["f1", "f1", "f2", {"model": "f1", "temperature": 0}, "f2"]);
+        rig.chat("g", json!({ "fallbacks": list })).await.unwrap_err();
+        assert_eq!(rig.asked(), ["g1", "f1", "f2", "f1"], "{mode}");
+    }
 }
 
 #[tokio::test]
