@@ -41,9 +41,9 @@ const READ_AHEAD: usize = 256 * 1024;
 pub(crate) enum TransportError {
     /// No connection: refused, unresolved, TLS, proxy.
     Connect(String),
-    /// A kept connection had been closed meanwhile; a fresh one may do.
+    /// A kept connection had been closed meanwhile and nothing was sent; a fresh one may do.
     Stale,
-    /// The connection broke before the head of the reply.
+    /// The connection broke before the head of the reply. The upstream may have begun to work.
     Broken(String),
 }
 
@@ -110,12 +110,12 @@ impl Transport {
             Ok(reply) => Ok((reply, lease(connection))),
             Err(mut failed) => {
                 connection.task.abort();
-                let unsent = failed.take_message().is_some();
-                let error = failed.into_error();
-                if reused && (unsent || error.is_incomplete_message() || error.is_canceled()) {
+                // Whoever has the request again has not sent it. In every other case a second try
+                // may be a second call for the upstream: that is for the retries to decide.
+                if reused && failed.take_message().is_some() {
                     return Err(TransportError::Stale);
                 }
-                Err(TransportError::Broken(error.to_string()))
+                Err(TransportError::Broken(failed.into_error().to_string()))
             }
         }
     }

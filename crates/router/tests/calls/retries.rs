@@ -108,6 +108,17 @@ async fn a_connection_that_breaks_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_was_sent_is_sent_again_only_as_a_retry() {
+    let rig = Rig::new(&[("g", "a", &[])], &json!({"router_settings": {"num_retries": 0}}));
+    rig.chat("g", json!({})).await.unwrap();
+    // The kept connection takes the request and is closed without an answer.
+    rig.upstream.reply(Reply::raw(""));
+    let error = rig.chat("g", json!({})).await.unwrap_err();
+    assert_eq!(error.refusal.status(), 500);
+    assert_eq!(rig.asked().len(), 2, "the first call, and the second one once");
+}
+
+#[tokio::test]
 async fn a_reply_that_is_no_json_is_a_failure() {
     let rig = two(json!({"router_settings": {"num_retries": 0}}));
     rig.upstream.otherwise(Reply::whole("application/json", "{not json"));
