@@ -49,6 +49,10 @@ pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
         }
     };
     if resolved.general.master_key.is_none() {
+        if !address.ip().to_canonical().is_loopback() {
+            complain(&not_without_a_key(host));
+            return ExitCode::FAILURE;
+        }
         complain("no master key: only clients on this machine are served");
     }
     let summary = Summary::of(&resolved);
@@ -100,6 +104,14 @@ pub(crate) fn cannot_listen(address: SocketAddr, error: &io::Error, flag: &str) 
 /// The process environment. What is not Unicode counts as unset.
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// What to say to a host that others can reach, when nothing tells them from the owner (row D19).
+fn not_without_a_key(host: &str) -> String {
+    format!(
+        "without a master key this gateway does not listen on {host}, where others could reach it: set \
+         `general_settings.master_key` or the environment variable LITELLM_MASTER_KEY, or give --host 127.0.0.1"
+    )
 }
 
 /// LiteLLM listens on every interface; without a master key that would help nobody but a scanner.

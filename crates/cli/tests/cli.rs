@@ -284,6 +284,23 @@ async fn without_a_master_key_it_listens_on_loopback_alone() {
     Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &[]).line("on http://0.0.0.0:");
 }
 
+#[test]
+fn without_a_master_key_no_other_host_is_started_on() {
+    let desk = Desk::with("model_list: [{model_name: m, litellm_params: {model: openai/m, api_key: k}}]");
+    for host in ["0.0.0.0", "::", "::ffff:0.0.0.0"] {
+        let ended = desk.run(&format!("--config config.yaml --port 0 --host {host}"));
+        assert_eq!(ended.code, 1, "{host}");
+        for words in [host, "general_settings.master_key", "LITELLM_MASTER_KEY"] {
+            assert!(ended.err.contains(words), "{words}: {}", ended.err);
+        }
+    }
+    let config = desk.path();
+    for host in ["localhost", "127.0.0.2", "::ffff:127.0.0.1"] {
+        let arguments = ["--config", config.to_str().unwrap(), "--port", "0", "--host", host];
+        Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &[]).line("on http://");
+    }
+}
+
 #[tokio::test]
 async fn every_line_that_the_demo_prints_works() {
     let mut gateway = Gateway::demo();
