@@ -67,19 +67,24 @@ pub(crate) async fn one(
     if let Some(listed) = listed(&snapshot, false).iter().find(|listed| listed.name == id) {
         return Ok(Json(entry(listed)));
     }
+    if leads_somewhere(&snapshot, &id) {
+        return Ok(Json(bare_entry(&id)));
+    }
+    let message = format!("The model `{id}` does not exist or is not accessible");
+    Err(Problem::detail(StatusCode::NOT_FOUND, message))
+}
+
+/// Whether a call by this name finds deployments.
+fn leads_somewhere(snapshot: &Snapshot, name: &str) -> bool {
     let request = RouteRequest {
-        model: &id,
+        model: name,
         tags: &[],
         user_agent: None,
         force_tag_filtering: false,
         moment: Moment::default(),
         chance: Chance::default(),
     };
-    if snapshot.table.explain(&request, &()).group.is_some() {
-        return Ok(Json(bare_entry(&id)));
-    }
-    let message = format!("The model `{id}` does not exist or is not accessible");
-    Err(Problem::detail(StatusCode::NOT_FOUND, message))
+    snapshot.table.explain(&request, &()).group.is_some()
 }
 
 /// The names to show, each once: visible aliases, then groups as in the file, wildcards expanded.
@@ -88,6 +93,10 @@ pub(crate) fn listed(snapshot: &Snapshot, with_patterns: bool) -> Vec<Listed> {
     for name in snapshot.table.names() {
         let members = snapshot.table.members(name);
         if !name.contains('*') {
+            // An alias of a name that nothing is called.
+            if members.is_empty() && !leads_somewhere(snapshot, name) {
+                continue;
+            }
             let deployment = members.first().copied();
             let facts = deployment.and_then(|index| facts(&snapshot.spec(index).model));
             all.push(Listed { name: name.to_owned(), deployment, facts });
