@@ -33,8 +33,10 @@ async fn every_key_header_opens_with_the_right_key_and_with_no_other() {
         assert_eq!(error["type"], "token_not_found_in_db");
         assert_eq!(error["param"], "key");
         assert_eq!(error["code"], "401");
-        assert!(message(&response).contains("Received API Key = sk-...Z0NQ, Key Hash (Token) ="));
-        assert!(!response.text().contains("wrong-key"), "{}", response.text());
+        assert!(message(&response).contains("Received API Key = sk-...****, Key Hash (Token) =****."));
+        for part in ["wrong-key", "Z0NQ"] {
+            assert!(!response.text().contains(part), "{}", response.text());
+        }
     }
 }
 
