@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use crate::call_id::CallIds;
 use crate::caller::Peer;
 use crate::error::Problem;
-use crate::headers;
+use crate::headers::{self, CALL_ID};
 use crate::inbound;
 use crate::metrics::Metrics;
 use crate::path::{self, ModelRoute};
@@ -86,13 +86,17 @@ pub(crate) async fn handle(
         Err(problem) => {
             let (parts, body) = request.into_parts();
             Box::pin(inbound::discard(&parts.headers, body)).await;
-            problem.into_reply()
+            named(problem.into_reply(), app.call_ids.of(&parts.headers))
         }
         Ok(()) => match path::model_route(request.uri().path()) {
             Some(route) if request.method() == Method::POST => {
                 routes::model::answer(&app, general, route, request).await
             }
-            route => Box::pin(rarely(&app, general, route, request)).await,
+            route => {
+                let call_id = app.call_ids.of(request.headers());
+                let response = Box::pin(rarely(&app, general, route, request)).await;
+                if response.status().as_u16() < 400 { response } else { named(response, call_id) }
+            }
         },
     };
     headers::everywhere(response.headers_mut());
@@ -105,6 +109,12 @@ pub(crate) async fn handle(
         tracing::debug!(%method, path, status, micros = arrived.elapsed().as_micros() as u64, "answered");
     }
     Ok(response)
+}
+
+/// A refusal with the id that it can be asked after by.
+fn named(mut response: Response<Reply>, call_id: HeaderValue) -> Response<Reply> {
+    response.headers_mut().insert(&CALL_ID, call_id);
+    response
 }
 
 /// What comes before every route.

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
-use tagrail::routing::{DeploymentIndex, NoRoute, RoutingMode, Rules};
+use tagrail::routing::{DeploymentIndex, FallbackKind, NoRoute, RoutingMode, Rules};
 use tagrail::{CallError, Operation, Refusal, Snapshot, UpstreamError};
 use tagrail_providers::EnvelopeError;
 
@@ -205,7 +205,8 @@ pub(crate) fn body(operation: Operation, error: &EnvelopeError) -> Problem {
 
 fn failed(upstream: &UpstreamError, error: &CallError) -> Problem {
     let status = StatusCode::from_u16(upstream.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let message = format!("{}. {}", upstream.message, received(&error.model));
+    let end = if upstream.message.ends_with('.') { "" } else { "." };
+    let message = format!("{}{end} {}", upstream.message, received(&error.snapshot, &error.model));
     let mut problem = Problem::new(status, message);
     problem.0.code = upstream.upstream_code.clone();
     problem.0.param = upstream.param.clone().map(Cow::Owned);
@@ -228,12 +229,12 @@ pub(crate) fn refused(operation: Operation, no_route: &NoRoute, snapshot: &Snaps
     match no_route {
         NoRoute::UnknownModel { wildcards_configured: false } => unknown_model(operation, model, snapshot),
         NoRoute::UnknownModel { wildcards_configured: true } | NoRoute::NoDeployments => {
-            Problem::new(StatusCode::BAD_REQUEST, no_healthy(model))
+            Problem::new(StatusCode::BAD_REQUEST, no_healthy(snapshot, model))
         }
         NoRoute::WildcardId => {
             let message = format!(
                 "litellm.BadRequestError: model={model} is the id of a wildcard deployment, which says no model to send upstream. Send a name that its model_name matches. {}",
-                received(model)
+                received(snapshot, model)
             );
             Problem::new(StatusCode::BAD_REQUEST, message)
         }
@@ -252,7 +253,7 @@ pub(crate) fn refused(operation: Operation, no_route: &NoRoute, snapshot: &Snaps
 
 fn unknown_model(operation: Operation, model: &str, snapshot: &Snapshot) -> Problem {
     if snapshot.table.has_wildcards() {
-        return Problem::new(StatusCode::BAD_REQUEST, no_healthy(model));
+        return Problem::new(StatusCode::BAD_REQUEST, no_healthy(snapshot, model));
     }
     let message = format!(
         "/{}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key.",
@@ -263,16 +264,21 @@ fn unknown_model(operation: Operation, model: &str, snapshot: &Snapshot) -> Prob
     problem
 }
 
-fn no_healthy(model: &str) -> String {
+fn no_healthy(snapshot: &Snapshot, model: &str) -> String {
     format!(
         "litellm.BadRequestError: You passed in model={model}. There are no healthy deployments for this model. {}",
-        received(model)
+        received(snapshot, model)
     )
 }
 
-/// LiteLLM prints its fallback table here, which is nobody's business (row D13).
-fn received(model: &str) -> String {
-    format!("Received Model Group={model}\nAvailable Model Group Fallbacks=None")
+/// LiteLLM prints its whole fallback table here, which is nobody's business (row D13): what is told
+/// is the group's own list.
+fn received(snapshot: &Snapshot, model: &str) -> String {
+    let fallbacks = match snapshot.table.fallbacks(model, FallbackKind::General) {
+        [] => "None".to_owned(),
+        names => python_list(names.iter().map(String::as_str)),
+    };
+    format!("Received Model Group={model}\nAvailable Model Group Fallbacks={fallbacks}")
 }
 
 fn all_cooling(
@@ -300,6 +306,11 @@ fn helped(mut problem: Problem, no_route: &NoRoute, error: &CallError) -> Proble
             message.push_str(". Deployments of this model carry the tags ");
             message.push_str(&python_list(known.into_iter()));
         }
+    }
+    if error.snapshot.left_out.iter().any(|left_out| left_out.group == error.model) {
+        message.push_str(
+            ". Deployments of this name were left out of the configuration; `tagrail check` says why",
+        );
     }
     message.push_str(". POST /route/explain with the same headers and body shows the decision step by step.");
     problem

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tagrail_testkit::{FakeUpstream, Reply, config_text, deployment};
 
-use crate::gateway::{Gateway, chat, message};
+use crate::gateway::{Gateway, KEY, chat, message};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -204,6 +204,62 @@ async fn an_address_that_cannot_be_read_is_refused_as_everything_else() {
         assert_eq!(response.json()["error"]["type"], "invalid_request_error", "{path}");
         assert!(message(&response).contains(part), "{}", response.text());
     }
+}
+
+#[tokio::test]
+async fn a_groups_own_fallbacks_are_told_and_nobody_elses() {
+    let upstream = FakeUpstream::start();
+    upstream.otherwise(Reply::error(400));
+    let deployments = ["m", "n", "o"].map(|id| deployment(id, id, &[], &upstream.base()));
+    let fallbacks = json!([{"m": ["n"]}, {"other": ["secret-group"]}]);
+    let more = json!({"router_settings": {"num_retries": 0, "fallbacks": fallbacks}});
+    let gateway = Gateway::start(&config_text(&deployments, &more));
+    for (model, told) in [("m", "['n']"), ("o", "None")] {
+        let text = message(&gateway.post(CHAT, &chat(model)).await);
+        let end = format!(". Received Model Group={model}\nAvailable Model Group Fallbacks={told}");
+        assert!(text.ends_with(&end) && !text.contains(".."), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_sentence_that_ends_is_not_ended_again() {
+    let refused = format!("http://{}", FakeUpstream::refused());
+    let more = json!({"router_settings": {"num_retries": 0}});
+    let gateway = Gateway::start(&config_text(&[deployment("m", "one", &[], &refused)], &more));
+    let text = message(&gateway.post(CHAT, &chat("m")).await);
+    assert!(text.contains("Connection error. Received"), "{text}");
+}
+
+#[tokio::test]
+async fn a_name_whose_deployments_were_left_out_is_told_so() {
+    let upstream = FakeUpstream::start();
+    let mut broken = deployment("b", "broken", &[], &upstream.base());
+    broken["litellm_params"]["tags"] = json!("not-a-list");
+    let deployments = [deployment("m", "one", &[], &upstream.base()), broken];
+    let gateway = Gateway::start(&config_text(&deployments, &json!({})));
+    let text = message(&gateway.post(CHAT, &chat("b")).await);
+    assert!(text.contains("left out of the configuration; `tagrail check`"), "{text}");
+    assert!(!message(&gateway.post(CHAT, &chat("zzz")).await).contains("left out"));
+    let gateway = Gateway::start(&config_text(&deployments, &litellm()));
+    assert!(!message(&gateway.post(CHAT, &chat("b")).await).contains("left out"));
+}
+
+#[tokio::test]
+async fn every_refusal_can_be_asked_after() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::tagged(&upstream, &json!({}));
+    let long = "x".repeat(70_000);
+    let id = ("x-litellm-call-id", "mine");
+    for (method, path, headers, status) in [
+        ("GET", "/nowhere", &[KEY, id][..], 404),
+        ("GET", CHAT, &[KEY, id], 405),
+        ("GET", "/v1/models", &[id, ("x-long", &long)], 431),
+        ("GET", "/v1/models", &[id], 401),
+    ] {
+        let response = gateway.send(method, path, headers).await;
+        assert_eq!((response.status, response.header("x-litellm-call-id")), (status, "mine"));
+    }
+    assert_eq!(gateway.get("/nowhere").await.header("x-litellm-call-id").len(), 36);
 }
 
 #[tokio::test]
