@@ -87,8 +87,7 @@ impl<'a> TagFilter<'a> {
             return self.report(candidates, permitted, Pool::FailedOpen, seen);
         }
         let refused = self.report(candidates, permitted, pool, seen);
-        let deserted = pool == Pool::Default && !self.group.defaults().meets(candidates);
-        if deserted { Err(Refusal::NoDefaultLeft) } else { refused }
+        if self.is_deserted(pool, candidates) { Err(Refusal::NoDefaultLeft) } else { refused }
     }
 
     /// What is permitted when nothing else is and a candidate has `allow_fail_open`: the operator's
@@ -143,12 +142,20 @@ impl<'a> TagFilter<'a> {
 
     /// Row D4: by the config, else by what is there. A deployment asked for by its id is its own
     /// pool, or ids would be of no use without tags.
-    fn has_default(&self, candidates: &Bits) -> bool {
+    pub(crate) fn has_default(&self, candidates: &Bits) -> bool {
         if self.rules.default_pool_by_config && !self.by_id {
             let left_out = self.rules.left_out_count && self.group.left_out_default();
             return left_out || !self.group.defaults().is_empty();
         }
         self.group.defaults().meets(candidates)
+    }
+
+    /// Whether the request belongs to a default pool that the config has, and nothing of it can serve:
+    /// nobody's tags are wrong then.
+    fn is_deserted(&self, pool: Pool, candidates: &Bits) -> bool {
+        matches!(pool, Pool::Default | Pool::DefaultForUnknown)
+            && self.has_default(candidates)
+            && !self.group.defaults().meets(candidates)
     }
 
     /// The candidates that the operator's own constraints leave.

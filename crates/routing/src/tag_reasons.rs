@@ -42,7 +42,7 @@ impl TagFilter<'_> {
                 format!("lacks {}", list(&self.plain_tags(|text| !self.carries(position, text))))
             }
             Pool::Default => "not in the default pool, which serves requests without a plain tag".into(),
-            Pool::DefaultForUnknown if self.group.defaults().is_empty() => {
+            Pool::DefaultForUnknown if !self.has_default(self.group.all()) => {
                 format!("no deployment of the group carries {}, and there is no default pool", list(&plain))
             }
             Pool::DefaultForUnknown => {
