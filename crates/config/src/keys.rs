@@ -122,18 +122,7 @@ impl Section {
 
     /// The known key that `key` was probably meant to be; those that have an effect come first.
     pub(crate) fn nearest(&self, key: &str) -> Option<&'static str> {
-        let allowed = match key.chars().count() {
-            0..=3 => return None,
-            4..=5 => 1,
-            6..=11 => 2,
-            _ => 3,
-        };
-        let near = |name: &'static str| (distance(key, name), name);
-        self.names()
-            .map(near)
-            .filter(|(distance, _)| *distance <= allowed)
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, name)| name)
+        nearest(key, self.names())
     }
 
     /// Says of every key of `map` what has to be said.
@@ -187,6 +176,35 @@ pub(crate) fn says_something(node: &Node) -> bool {
     }
 }
 
+/// The name that `key` was probably meant to be: its other number, however short it is, or one that
+/// takes few letters to reach.
+pub(crate) fn nearest(key: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let allowed = match key.chars().count() {
+        0..=3 => 0,
+        4..=5 => 1,
+        6..=11 => 2,
+        _ => 3,
+    };
+    let other_number =
+        |name: &str| name.strip_suffix('s') == Some(key) || key.strip_suffix('s') == Some(name);
+    let near = |name: &'static str| (if other_number(name) { 0 } else { distance(key, name) }, name);
+    names
+        .map(near)
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// The parameter of a call that `key` was probably meant to be. Providers have short ones of their own,
+/// so of short keys only the number may be wrong.
+pub(crate) fn nearest_call(key: &str) -> Option<&'static str> {
+    let names = CALL.iter().copied();
+    if key.chars().count() < 6 {
+        return names.into_iter().find(|name| name.strip_suffix('s') == Some(key));
+    }
+    nearest(key, names)
+}
+
 /// Letters to change, add, remove or swap with their neighbour to make one word of the other.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
@@ -225,6 +243,13 @@ mod tests {
         assert_eq!(TOP.nearest("modellist"), Some("model_list"));
         assert_eq!(PARAMS.nearest("tgas"), Some("tags"));
         assert_eq!(ROUTER.nearest("bogus_key"), None);
+        assert_eq!(PARAMS.nearest("tag"), Some("tags"));
+        assert_eq!(PARAMS.nearest("orders"), Some("order"));
+        assert_eq!(PARAMS.nearest("rum"), None);
+        assert_eq!(nearest_call("temprature"), Some("temperature"));
+        assert_eq!(nearest_call("max_token"), Some("max_tokens"));
+        assert_eq!(nearest_call("tool"), Some("tools"));
+        assert_eq!(nearest_call("top_b"), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::draft::{self, Draft, Written};
 use crate::findings::Findings;
-use crate::keys::{CALL, ENTRY, INFO, PARAMS, Section, Standing, is_price, says_something};
+use crate::keys::{CALL, ENTRY, INFO, PARAMS, Section, Standing, is_price, nearest_call, says_something};
 use crate::node::{Map, Node};
 use crate::reading::{Reader, Wrong};
 
@@ -100,8 +100,11 @@ fn gateway_keys(map: &Map, section: &Section, findings: &mut Findings) -> Vec<Wr
                 wrong.push(Wrong { code: "unprotected", at: entry.at, message, help: None });
             }
             Standing::Unknown if !CALL.contains(&entry.key.as_str()) && !is_price(&entry.key) => {
-                if let Some(near) = section.nearest(&entry.key) {
-                    let fate = if section.name == PARAMS.name { "sent upstream" } else { "only shown" };
+                let of_call = section.name == PARAMS.name;
+                let near =
+                    section.nearest(&entry.key).or_else(|| nearest_call(&entry.key).filter(|_| of_call));
+                if let Some(near) = near {
+                    let fate = if of_call { "sent upstream" } else { "only shown" };
                     let message = format!("`{}` is not a key of {}, and is {fate}", entry.key, section.name);
                     findings.warn("unknown-key", entry.at, message, Some(format!("did you mean `{near}`?")));
                 }
