@@ -13,9 +13,6 @@ use tagrail_routing::{RequestTag, Rules, TagOrigin};
 const FEW: usize = 16;
 
 static TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
-static TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
-static STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
-static NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
 
 /// A call, its body read and validated.
 #[derive(Clone, Debug)]
@@ -28,6 +25,39 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The model of a path such as `/engines/{model}/…`, which wins over the body's.
     pub path_model: Option<String>,
+    hints: Hints,
+}
+
+/// What the headers say of the call, found in one walk over them: looking for each name in the map
+/// costs more, and mostly none is there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hints {
+    /// Whether there is an `x-litellm-tags`.
+    tags: bool,
+    /// `x-litellm-timeout`, seconds.
+    timeout: Option<f64>,
+    /// `x-litellm-stream-timeout`, seconds.
+    stream_timeout: Option<f64>,
+    /// `x-litellm-num-retries`.
+    num_retries: Option<u32>,
+}
+
+impl Hints {
+    fn of(headers: &HeaderMap) -> Hints {
+        let mut hints = Hints::default();
+        for (name, value) in headers {
+            let Some(name) = name.as_str().strip_prefix("x-litellm-") else { continue };
+            let text = value.to_str().unwrap_or_default().trim();
+            match name {
+                "tags" => hints.tags = true,
+                "timeout" => hints.timeout = text.parse().ok(),
+                "stream-timeout" => hints.stream_timeout = text.parse().ok(),
+                "num-retries" => hints.num_retries = text.parse().ok(),
+                _ => {}
+            }
+        }
+        hints
+    }
 }
 
 impl Call {
@@ -46,8 +76,11 @@ impl Call {
             return Err(EnvelopeError::model_too_long());
         }
         let envelope = Envelope::read(body)?;
-        bound_tags(&headers, &envelope)?;
-        Ok(Call { operation, envelope, headers, path_model })
+        let hints = Hints::of(&headers);
+        if hints.tags {
+            bound_tags(&headers, &envelope)?;
+        }
+        Ok(Call { operation, envelope, headers, path_model, hints })
     }
 
     /// The call with another body.
@@ -77,18 +110,14 @@ impl Call {
     /// One attempt's limit by body or header; a stream's limit between chunks when it streams.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         let stream = self.envelope.stream();
-        let own = stream.then(|| self.seconds(&STREAM_TIMEOUT).or(self.envelope.stream_timeout()));
-        let seconds = own.flatten().or_else(|| self.envelope.timeout()).or_else(|| self.seconds(&TIMEOUT))?;
+        let own = stream.then(|| self.hints.stream_timeout.or(self.envelope.stream_timeout()));
+        let seconds = own.flatten().or_else(|| self.envelope.timeout()).or(self.hints.timeout)?;
         (seconds.is_finite() && seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(1e9)))
     }
 
     /// Retries by body or header.
     pub(crate) fn num_retries(&self) -> Option<u32> {
-        self.envelope.num_retries().or_else(|| self.text(&NUM_RETRIES)?.trim().parse().ok())
-    }
-
-    fn seconds(&self, header: &HeaderName) -> Option<f64> {
-        self.text(header)?.trim().parse().ok()
+        self.envelope.num_retries().or(self.hints.num_retries)
     }
 
     /// All tags in LiteLLM's order: metadata, litellm_metadata, header, (key, team,) body; under
@@ -104,7 +133,7 @@ impl Call {
         extend(&mut tags, self.envelope.litellm_metadata_tags().as_deref(), TagOrigin::LitellmMetadata);
         let slot =
             self.envelope.has_litellm_metadata() || (self.envelope.has_metadata() && !keeps_litellm_metadata);
-        if rules.tags_always_unite || slot || body.is_none() {
+        if self.hints.tags && (rules.tags_always_unite || slot || body.is_none()) {
             extend(&mut tags, Some(&self.header_tags()), TagOrigin::Header);
         }
         extend(&mut tags, body.as_deref(), TagOrigin::Body);

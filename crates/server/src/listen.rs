@@ -116,7 +116,7 @@ pub fn serve(parts: Parts) -> io::Result<Running> {
             shutdown: shutdown.clone(),
             drain: parts.drain,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let started = thread::Builder::new()
             .name(format!("core-{number}"))
             .spawn(move || runtime.block_on(core.run(listener)));
