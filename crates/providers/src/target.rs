@@ -162,6 +162,13 @@ impl Target {
         client::admit(&self.spec.client_may_set, envelope)
     }
 
+    /// Why no call to the deployment's own model can be authenticated, unless the client sends a key.
+    /// `None` where the request names the provider.
+    pub fn missing_credentials(&self) -> Option<&str> {
+        let missing = self.home.as_ref()?.missing.as_deref();
+        missing.filter(|_| !self.spec.client_may_set.iter().any(|field| field == "api_key"))
+    }
+
     /// Resolves a provider-qualified upstream model, whose provider may come from the request when
     /// the deployment's own model begins with a star.
     ///

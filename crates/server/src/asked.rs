@@ -36,6 +36,13 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
+/// As pydantic reads a flag.
+pub(crate) fn is_on(flag: Option<&str>) -> bool {
+    flag.is_some_and(|flag| {
+        ["true", "1", "yes", "on", "t", "y"].iter().any(|on| flag.eq_ignore_ascii_case(on))
+    })
+}
+
 fn unreadable(what: &str, why: &dyn Display) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, format!("The {what} cannot be read: {why}."))
 }

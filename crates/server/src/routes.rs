@@ -7,3 +7,4 @@ pub(crate) mod metrics;
 pub(crate) mod model;
 pub(crate) mod model_info;
 pub(crate) mod models;
+pub(crate) mod probe;

@@ -223,7 +223,11 @@ fn a_missing_key_is_said_when_called() {
     assert_eq!((error.status, error.kind), (500, ErrorKind::Internal));
     for part in ["Missing credentials", "MY_KEY", "OPENAI_API_KEY", "openai/m"] {
         assert!(error.message.contains(part), "{error}");
+        assert!(build(&unset).missing_credentials().is_some_and(|why| why.contains(part)));
     }
+    let opened = TargetSpec { client_may_set: vec!["api_key".to_owned()], ..unset };
+    assert_eq!(build(&opened).missing_credentials(), None);
+    assert_eq!(build(&spec("openai/m")).missing_credentials(), None);
     let keyless =
         TargetSpec { api_key: None, api_base: Some("http://h".to_owned()), ..spec("hosted_vllm/m") };
     prepare(&build(&keyless), "hosted_vllm/m", "", |prepared| {

@@ -1,15 +1,19 @@
 //! `GET /health` and the probes. LiteLLM calls every deployment to answer `/health`, which costs
-//! money and time; this reports what is known: who is cooling down, and who was left out for a
-//! mistake in the configuration.
+//! money and time; this reports what is known: who is cooling down, who has no credentials, and who
+//! was left out for a mistake in the configuration. `GET /health?probe=true` makes a small call to
+//! each of the others as well. `probed` in the report says which of the two it is.
 
 use axum::Json;
 use axum::extract::State;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tagrail::Snapshot;
 use tagrail::routing::DeploymentIndex;
+use tagrail::{Router, Snapshot};
 
 use crate::app::Shared;
+use crate::asked::{Query, is_on};
 use crate::caller::Admin;
+use crate::routes::probe::{Probed, probe};
 
 /// Whether a path is one of the probes, which need neither key nor a local peer.
 pub(crate) fn is_probe(path: &str) -> bool {
@@ -26,34 +30,75 @@ pub(crate) async fn ready() -> Json<Value> {
     Json(json!({ "status": "healthy", "db": "Not connected" }))
 }
 
+/// What the query string may ask for.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Wanted {
+    probe: Option<String>,
+}
+
 /// Every deployment, sorted into healthy and not.
-pub(crate) async fn report(_: Admin, State(shared): State<Shared>) -> Json<Value> {
+pub(crate) async fn report(
+    _: Admin,
+    State(shared): State<Shared>,
+    Query(wanted): Query<Wanted>,
+) -> Json<Value> {
     let snapshot = shared.router.snapshot();
-    let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
-    for index in deployments(&snapshot) {
-        let mut entry = entry(&snapshot, index);
-        let spec = snapshot.spec(index);
-        if spec.blocked {
-            entry.insert("error".to_owned(), json!("paused by model_info.blocked"));
-            unhealthy.push(Value::Object(entry));
-        } else if let Some(milliseconds) = shared.router.cooling_ms(index) {
-            entry.insert("error".to_owned(), json!("cooling down after failures"));
-            entry.insert("cooling_seconds".to_owned(), json!(milliseconds as f64 / 1000.0));
-            unhealthy.push(Value::Object(entry));
-        } else {
-            healthy.push(Value::Object(entry));
+    let all = deployments(&snapshot).map(|index| (index, known(&shared.router, &snapshot, index)));
+    let mut all: Vec<_> = all.collect();
+    let probing = is_on(wanted.probe.as_deref());
+    if probing {
+        let well = all.iter().filter(|(_, sick)| sick.is_none()).map(|(index, _)| *index);
+        let well: Vec<_> = well.collect();
+        let mut probed = probe(&shared.router, &snapshot, well.into_iter()).await;
+        for (index, told) in &mut all {
+            *told = told.take().or_else(|| probed.remove(index).map(outcome));
         }
+    }
+    let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
+    for (index, told) in all {
+        let mut entry = entry(&snapshot, index);
+        let told = told.unwrap_or_default();
+        let list = if told.contains_key("error") { &mut unhealthy } else { &mut healthy };
+        entry.extend(told);
+        list.push(Value::Object(entry));
     }
     for left_out in &snapshot.left_out {
         let error = format!("left out of the configuration: {}", left_out.reason);
         unhealthy.push(json!({ "model_name": left_out.group, "model_id": left_out.id, "error": error }));
     }
     Json(json!({
+        "probed": probing,
         "healthy_count": healthy.len(),
         "unhealthy_count": unhealthy.len(),
         "healthy_endpoints": healthy,
         "unhealthy_endpoints": unhealthy,
     }))
+}
+
+/// Why a deployment is not healthy, as far as that is known without asking it.
+fn known(router: &Router, snapshot: &Snapshot, index: DeploymentIndex) -> Option<Map<String, Value>> {
+    let settings = snapshot.deployment(index);
+    let mut told = Map::new();
+    let error = if snapshot.spec(index).blocked {
+        "paused by model_info.blocked"
+    } else if let Some(milliseconds) = router.cooling_ms(index) {
+        told.insert("cooling_seconds".to_owned(), json!(milliseconds as f64 / 1000.0));
+        "cooling down after failures"
+    } else {
+        settings.target.missing_credentials().filter(|_| settings.mock_response.is_none())?
+    };
+    told.insert("error".to_owned(), json!(error));
+    Some(told)
+}
+
+/// What came of asking it.
+fn outcome(probed: Probed) -> Map<String, Value> {
+    let (key, value) = match probed {
+        Probed::Answered(time) => ("answered_seconds", json!(time.as_secs_f64())),
+        Probed::Failed(why) => ("error", json!(why)),
+        Probed::Skipped(why) => ("skipped", json!(why)),
+    };
+    Map::from_iter([(key.to_owned(), value)])
 }
 
 /// The deployments that serve, in the order of the configuration.

@@ -13,7 +13,7 @@ use tagrail::routing::{Chance, DeploymentIndex, Moment, RouteRequest};
 use tagrail_providers::{Catalogue, ModelFacts};
 
 use crate::app::Shared;
-use crate::asked::{Path, Query};
+use crate::asked::{Path, Query, is_on};
 use crate::caller::Admin;
 use crate::error::Problem;
 
@@ -26,13 +26,6 @@ const OWNER: &str = "openai";
 pub(crate) struct Wanted {
     return_wildcard_routes: Option<String>,
     include_model_access_groups: Option<String>,
-}
-
-/// As pydantic reads a flag.
-fn is_on(flag: Option<&str>) -> bool {
-    flag.is_some_and(|flag| {
-        ["true", "1", "yes", "on", "t", "y"].iter().any(|on| flag.eq_ignore_ascii_case(on))
-    })
 }
 
 /// One name that can be called, and a deployment behind it.
@@ -136,7 +129,8 @@ fn expanded<'a>(
     })
 }
 
-fn facts(upstream: &str) -> Option<&'static ModelFacts> {
+/// What the catalogue knows of an upstream model.
+pub(crate) fn facts(upstream: &str) -> Option<&'static ModelFacts> {
     let (provider, model) = upstream.split_once('/').unwrap_or(("openai", upstream));
     Catalogue.facts(provider, model)
 }

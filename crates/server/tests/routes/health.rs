@@ -1,6 +1,8 @@
 //! `GET /health` and the probes.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 use tagrail_testkit::{FakeUpstream, Reply, config_text, deployment};
 
 use crate::gateway::{Gateway, chat};
@@ -47,4 +49,67 @@ async fn the_report_tells_who_is_healthy_who_cools_and_who_was_left_out() {
     assert!(report["unhealthy_endpoints"][0]["cooling_seconds"].as_f64().unwrap() > 0.0);
     assert!(!report.to_string().contains("sk-upstream"));
     assert_eq!(upstream.models(), ["bad"], "the report itself calls nobody");
+}
+
+/// The entry of a deployment in a list of a report.
+fn entry<'a>(report: &'a Value, list: &str, id: &str) -> &'a Value {
+    let all = report[list].as_array().unwrap();
+    all.iter()
+        .find(|entry| entry["model_id"] == id)
+        .unwrap_or_else(|| panic!("no {id} in {list} of {report}"))
+}
+
+#[tokio::test]
+async fn a_deployment_without_credentials_is_not_healthy() {
+    let upstream = FakeUpstream::start();
+    let mut keyless = deployment("k", "keyless", &[], &upstream.base());
+    keyless["litellm_params"]["api_key"] = json!("os.environ/NOBODY_SETS_THIS");
+    let mut mocked = keyless.clone();
+    mocked["model_info"]["id"] = json!("mocked");
+    mocked["litellm_params"]["mock_response"] = json!("hello");
+    let gateway = Gateway::start(&config_text(&[keyless, mocked], &json!({})));
+    let report = gateway.get("/health").await.json();
+    assert_eq!(report["probed"], false);
+    let error = entry(&report, "unhealthy_endpoints", "keyless")["error"].as_str().unwrap();
+    assert!(error.contains("NOBODY_SETS_THIS"), "{error}");
+    entry(&report, "healthy_endpoints", "mocked");
+}
+
+#[tokio::test]
+async fn when_asked_every_deployment_gets_a_small_call_of_its_own() {
+    let upstream = FakeUpstream::start();
+    upstream.always("bad", Reply::error(500));
+    let mut embedding = deployment("e", "embedding", &[], &upstream.base());
+    embedding["model_info"]["mode"] = json!("embedding");
+    let mut image = deployment("i", "image", &[], &upstream.base());
+    image["model_info"]["mode"] = json!("image_generation");
+    let mut wild = deployment("wild/*", "wild", &[], &upstream.base());
+    wild["litellm_params"]["model"] = json!("openai/*");
+    let mut deployments = vec![embedding, image, wild, deployment("g", "bad", &["paid"], &upstream.base())];
+    // More than are asked at once, all in one group.
+    let good: Vec<_> = (0..12).map(|number| format!("good-{number}")).collect();
+    deployments.extend(good.iter().map(|id| deployment("g", id, &["free"], &upstream.base())));
+    let gateway = Gateway::start(&config_text(
+        &deployments,
+        &json!({"router_settings": {"fallbacks": [{"bad": ["g"]}]}}),
+    ));
+    let report = gateway.get("/health?probe=true").await.json();
+    assert_eq!(report["probed"], true);
+    assert_eq!((&report["healthy_count"], &report["unhealthy_count"]), (&json!(15), &json!(1)), "{report}");
+    let error = entry(&report, "unhealthy_endpoints", "bad")["error"].as_str().unwrap();
+    assert!(error.contains("the fake upstream answers 500"), "{error}");
+    for id in good.iter().map(String::as_str).chain(["embedding"]) {
+        assert!(entry(&report, "healthy_endpoints", id)["answered_seconds"].is_f64());
+    }
+    for id in ["wild", "image"] {
+        assert!(entry(&report, "healthy_endpoints", id)["skipped"].is_string());
+    }
+    let asked = upstream.requests();
+    let models: BTreeSet<_> = asked.iter().map(|request| request.model()).collect();
+    assert_eq!((asked.len(), models.len()), (14, 14), "each once, and no retries");
+    for request in asked {
+        let (body, embeds) = (request.json(), request.model() == "embedding");
+        assert_eq!(request.path.ends_with("/embeddings"), embeds, "{}", request.path);
+        assert!(embeds || body["max_tokens"] == 1, "{body}");
+    }
 }
