@@ -84,6 +84,10 @@ impl Coder for Passthrough {
         stream.push(bytes, &mut reader, out)
     }
 
+    fn finished(&self) -> bool {
+        self.stream.is_done()
+    }
+
     fn end(&mut self, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {
         let (stream, mut reader) = self.reader();
         stream.end(&mut reader, out)

@@ -69,6 +69,12 @@ pub trait Coder: Send {
     /// The upstream sent an error event or something that is not its dialect.
     fn push(&mut self, bytes: Bytes, out: &mut Vec<Bytes>) -> Result<(), UpstreamError>;
 
+    /// Whether the dialect's last event has passed (`[DONE]`, `message_stop`, `response.completed` and
+    /// its kin): the reply is whole, and whatever the upstream does now is nothing to the client.
+    fn finished(&self) -> bool {
+        false
+    }
+
     /// The upstream ended its stream; pushes what is left.
     ///
     /// # Errors

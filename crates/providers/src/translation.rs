@@ -82,6 +82,10 @@ impl Coder for Translation {
         fits.map_err(|_| UpstreamError::connection(self.provider, "an event of the stream is too long"))
     }
 
+    fn finished(&self) -> bool {
+        self.events.ended()
+    }
+
     fn end(&mut self, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {
         if let Some(rest) = self.framer.end() {
             // What a cut left behind is no event; what was only not ended is one.

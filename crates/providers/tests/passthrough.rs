@@ -187,6 +187,27 @@ fn a_stream_that_was_cut_is_an_error() {
 }
 
 #[test]
+fn a_stream_says_when_its_last_event_has_passed() {
+    let chat = chat_stream();
+    let responses = "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{}}\n\n";
+    for (operation, body, text) in [
+        (Operation::ChatCompletions, CHAT, chat.concat()),
+        (Operation::Messages, r#"{"model":"asked"}"#, messages_stream()),
+        (Operation::Responses, r#"{"model":"asked"}"#, responses.to_owned()),
+    ] {
+        let mut coder = coder(operation, body);
+        let (mut out, last) = (Vec::new(), text.len() - 1);
+        coder.push(Bytes::from(text[..last].to_owned()), &mut out).unwrap();
+        assert!(!coder.finished(), "{operation:?}");
+        coder.push(Bytes::from(text[last..].to_owned()), &mut out).unwrap();
+        assert!(coder.finished(), "{operation:?}");
+        let before = out.len();
+        coder.push(Bytes::from_static(b"data: {\"error\":{}}\n\n"), &mut out).unwrap();
+        assert_eq!(out.len(), before, "nothing follows: {operation:?}");
+    }
+}
+
+#[test]
 fn an_error_event_ends_the_stream() {
     for event in [
         "data: {\"error\":{\"message\":\"Overloaded\",\"code\":503}}\n\n".to_owned(),

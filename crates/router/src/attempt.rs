@@ -21,8 +21,7 @@ use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RequestTag, RouteReque
 use self::policy::pause;
 use crate::outcome::Account;
 use crate::router::Router;
-use crate::scoreboard::Failure;
-use crate::{Answer, Call, CallError, Facts, Refusal, Snapshot};
+use crate::{Answer, AnswerBody, Call, CallError, Facts, Refusal, Snapshot};
 
 /// A call on its way: what all its attempts share.
 pub(crate) struct Attempts<'a> {
@@ -143,7 +142,8 @@ impl Attempts<'_> {
                     (Told::unfit(refusal), next, pause)
                 }
                 Miss::Upstream(error) => {
-                    self.note_failure(snapshot, &walk.decision, current, &error);
+                    let (now, recorder) = (self.router.now(), &**self.router.recorder());
+                    snapshot.note_failure(&walk.decision, current, &error, now, recorder);
                     let (next, pause) = self.after(question, snapshot, &mut walk, current, &error);
                     (Told::failed(error), next, pause)
                 }
@@ -237,26 +237,6 @@ impl Attempts<'_> {
         walk.levels += 1;
         Some(next)
     }
-
-    fn note_failure(
-        &self,
-        snapshot: &Snapshot,
-        decision: &Decision,
-        deployment: DeploymentIndex,
-        error: &UpstreamError,
-    ) {
-        let failure = Failure {
-            error,
-            settings: snapshot.deployment(deployment),
-            router: &snapshot.router,
-            rules: snapshot.table.rules(),
-            group_size: decision.group_size(),
-            captured: decision.captured(),
-        };
-        if let Some(time) = snapshot.state(deployment).failed(&failure, self.router.now()) {
-            self.router.recorder().cooled(&snapshot.spec(deployment).id, time);
-        }
-    }
 }
 
 /// Where one group's walk stands. Nothing here allocates before something has failed.
@@ -314,11 +294,14 @@ impl Walk {
     }
 
     /// Writes into the answer how it came about.
-    fn sign(&self, mut answer: Answer, limit: u32) -> Answer {
+    fn sign(self, mut answer: Answer, limit: u32) -> Answer {
         let Facts { retries, max_retries, fallbacks, .. } = &mut answer.facts;
         *retries = self.retries;
         *max_retries = (self.retries > 0).then_some(limit);
         *fallbacks = self.levels;
+        if let AnswerBody::Stream(stream) = &mut answer.body {
+            stream.chosen_by(self.decision);
+        }
         answer
     }
 }

@@ -140,6 +140,14 @@ impl Account {
         self.started
     }
 
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    pub(crate) fn recorder(&self) -> &dyn Recorder {
+        &*self.recorder
+    }
+
     /// A deployment is being tried.
     pub(crate) fn attempt(&mut self, deployment: DeploymentIndex) {
         self.deployment = Some(deployment);
@@ -170,8 +178,14 @@ impl Account {
         self.settle(200, usage, cost, false, now);
     }
 
-    pub(crate) fn settle_stream(&mut self, usage: Option<Usage>, cost: Option<Cost>, cut_short: bool) {
-        self.settle(200, usage, cost, cut_short, time::Instant::now());
+    pub(crate) fn settle_stream(
+        &mut self,
+        usage: Option<Usage>,
+        cost: Option<Cost>,
+        cut_short: bool,
+        now: time::Instant,
+    ) {
+        self.settle(200, usage, cost, cut_short, now);
     }
 
     pub(crate) fn settle_refused(&mut self, status: u16) {

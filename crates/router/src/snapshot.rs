@@ -4,11 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 use tagrail_config::{DeploymentSettings, GeneralSettings, LeftOut, Resolved, RouterSettings};
-use tagrail_providers::{Catalogue, ModelFacts, Price};
-use tagrail_routing::{DeploymentIndex, DeploymentSpec, RoutingTable};
+use tagrail_providers::{Catalogue, ModelFacts, Price, UpstreamError};
+use tagrail_routing::{Decision, DeploymentIndex, DeploymentSpec, Moment, RoutingTable};
 
+use crate::Recorder;
 use crate::header_text::header_text;
-use crate::scoreboard::{Board, Scoreboard, State};
+use crate::scoreboard::{Board, Failure, Scoreboard, State};
 
 /// One configuration, immutable.
 pub struct Snapshot {
@@ -61,6 +62,28 @@ impl Snapshot {
 
     pub(crate) fn state(&self, index: DeploymentIndex) -> &Arc<State> {
         &self.board.0[index.slot()]
+    }
+
+    /// A deployment that was chosen by this decision has failed.
+    pub(crate) fn note_failure(
+        &self,
+        decision: &Decision,
+        deployment: DeploymentIndex,
+        error: &UpstreamError,
+        now: Moment,
+        recorder: &dyn Recorder,
+    ) {
+        let failure = Failure {
+            error,
+            settings: self.deployment(deployment),
+            router: &self.router,
+            rules: self.table.rules(),
+            group_size: decision.group_size(),
+            captured: decision.captured(),
+        };
+        if let Some(time) = self.state(deployment).failed(&failure, now) {
+            recorder.cooled(&self.spec(deployment).id, time);
+        }
     }
 
     /// What a model costs at a deployment: its own prices before the catalogue's. `None` when

@@ -15,11 +15,16 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use tagrail_providers::{Coder, ErrorKind, Price, UpstreamError, Usage};
+use tagrail_routing::{Decision, DeploymentIndex, Moment};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::outcome::Account;
 use crate::transport::Lease;
+
+/// How long the end of a connection's reply is waited for behind its last event, so that the
+/// connection can be used again: it mostly comes with it.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// An upstream's stream whose head is good.
 pub(crate) struct Opened {
@@ -47,10 +52,16 @@ impl Opened {
         Ok(())
     }
 
-    /// Takes in the next bytes of the upstream, or its end.
+    /// Takes in the next bytes of the upstream, or its end. Behind the dialect's last event nothing
+    /// is an error, and nothing but the end is waited for.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        let whole = self.coder.finished();
         let done = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => match frame.into_data() {
+                Ok(_) if whole => {
+                    self.ended = true;
+                    Ok(())
+                }
                 Ok(data) => self.coder.push(data, &mut self.out),
                 // Trailers say nothing to the client.
                 Err(_) => Ok(()),
@@ -68,7 +79,7 @@ impl Opened {
             }
         };
         self.ready.extend(self.out.drain(..).filter(|piece| !piece.is_empty()));
-        Poll::Ready(done)
+        Poll::Ready(if self.coder.finished() { Ok(()) } else { done })
     }
 }
 
@@ -76,35 +87,36 @@ impl Opened {
 pub struct ReplyStream {
     opened: Opened,
     account: Account,
-    price: Option<Price>,
-    /// Longest wait for the next bytes.
-    patience: Duration,
+    terms: Terms,
+    /// What the deployment was chosen by, for the scoreboard.
+    decision: Option<Decision>,
     waiting: Pin<Box<Sleep>>,
     /// Whether `waiting` runs since the last bytes.
     armed: bool,
-    failed: bool,
-    _permit: Option<OwnedSemaphorePermit>,
+    closed: bool,
+}
+
+/// What a stream runs under.
+pub(crate) struct Terms {
+    pub(crate) deployment: DeploymentIndex,
+    pub(crate) price: Option<Price>,
+    /// Longest wait for the next bytes.
+    pub(crate) patience: Duration,
+    /// The same time on the clock and on the scoreboard's.
+    pub(crate) opened: (Instant, Moment),
+    /// One of `max_parallel_requests`, given back when the stream is over.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl ReplyStream {
-    pub(crate) fn new(
-        opened: Opened,
-        account: Account,
-        price: Option<Price>,
-        permit: Option<OwnedSemaphorePermit>,
-        patience: Duration,
-    ) -> ReplyStream {
-        let waiting = Box::pin(sleep(patience));
-        ReplyStream {
-            opened,
-            account,
-            price,
-            patience,
-            waiting,
-            armed: false,
-            failed: false,
-            _permit: permit,
-        }
+    pub(crate) fn new(opened: Opened, account: Account, terms: Terms) -> ReplyStream {
+        let waiting = Box::pin(sleep(terms.patience));
+        ReplyStream { opened, account, terms, decision: None, waiting, armed: false, closed: false }
+    }
+
+    /// Has the deployment's failures noted as those of this choice.
+    pub(crate) fn chosen_by(&mut self, decision: Decision) {
+        self.decision = Some(decision);
     }
 
     /// Tokens, as far as the stream has told them.
@@ -112,34 +124,58 @@ impl ReplyStream {
         self.opened.coder.usage()
     }
 
-    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamError> {
+    /// Waits no longer than the upstream may be silent, or than the end of a whole reply is worth.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        let whole = self.opened.coder.finished();
         if !self.armed {
             self.armed = true;
-            let until = Instant::now() + self.patience;
+            let until = Instant::now() + if whole { LINGER } else { self.terms.patience };
             self.waiting.as_mut().reset(until);
         }
         ready!(self.waiting.as_mut().poll(cx));
-        let seconds = self.patience.as_secs_f64();
+        if whole {
+            self.opened.ended = true;
+            return Poll::Ready(Ok(()));
+        }
+        let seconds = self.terms.patience.as_secs_f64();
         let text = format!("litellm.Timeout: APITimeoutError - no data from the upstream for {seconds} s.");
-        Poll::Ready(UpstreamError::plain(ErrorKind::Timeout, 408, text))
+        Poll::Ready(Err(UpstreamError::plain(ErrorKind::Timeout, 408, text)))
     }
 
     /// The stream is over for the client: the upstream is let go, the books are closed.
-    fn close(&mut self, cut_short: bool) {
+    fn close(&mut self, error: Option<&UpstreamError>, cut_short: bool) {
+        self.closed = true;
         self.opened.ended = true;
         self.opened.lease = None;
+        drop(self.terms.permit.take());
+        let now = Instant::now();
+        self.score(error, now);
         let usage = self.opened.coder.usage();
-        let cost = usage.zip(self.price).map(|(usage, price)| price.cost(&usage));
-        self.account.settle_stream(usage, cost, cut_short);
+        let cost = usage.zip(self.terms.price).map(|(usage, price)| price.cost(&usage));
+        self.account.settle_stream(usage, cost, cut_short, now);
+    }
+
+    /// A deployment has done well when its stream was whole, or was left by the client.
+    fn score(&self, error: Option<&UpstreamError>, now: Instant) {
+        let (snapshot, deployment) = (self.account.snapshot(), self.terms.deployment);
+        let (then, moment) = self.terms.opened;
+        let past = now.saturating_duration_since(then).as_millis();
+        let moment = Moment(moment.0.saturating_add(u64::try_from(past).unwrap_or(u64::MAX)));
+        match (error, &self.decision) {
+            (Some(error), Some(decision)) => {
+                snapshot.note_failure(decision, deployment, error, moment, self.account.recorder());
+            }
+            (Some(_), None) => {}
+            (None, _) => snapshot.state(deployment).succeeded(moment),
+        }
     }
 
     /// The client is told in its dialect; what had come before stands.
     fn fail(&mut self, error: &UpstreamError) {
         tracing::debug!(message = %error.message, "a stream broke");
-        self.failed = true;
         let frame = self.opened.coder.error_frame(error);
         self.opened.ready.push_back(frame);
-        self.close(true);
+        self.close(Some(error), true);
     }
 }
 
@@ -157,18 +193,20 @@ impl Body for ReplyStream {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             if this.opened.ended {
-                if !this.failed {
-                    this.close(false);
+                if !this.closed {
+                    this.close(None, false);
                 }
                 return Poll::Ready(None);
             }
-            match this.opened.poll_more(cx) {
-                Poll::Ready(Ok(())) => this.armed = false,
-                Poll::Ready(Err(error)) => this.fail(&error),
-                Poll::Pending => match this.poll_waiting(cx) {
-                    Poll::Ready(error) => this.fail(&error),
-                    Poll::Pending => return Poll::Pending,
-                },
+            let more = match this.opened.poll_more(cx) {
+                Poll::Ready(more) => {
+                    this.armed = false;
+                    more
+                }
+                Poll::Pending => ready!(this.poll_waiting(cx)),
+            };
+            if let Err(error) = more {
+                this.fail(&error);
             }
         }
     }
@@ -176,8 +214,9 @@ impl Body for ReplyStream {
 
 impl Drop for ReplyStream {
     fn drop(&mut self) {
-        if !self.opened.ended {
-            self.close(true);
+        if !self.closed {
+            let whole = self.opened.ended || self.opened.coder.finished();
+            self.close(None, !whole || !self.opened.ready.is_empty());
         }
     }
 }

@@ -52,6 +52,11 @@ impl Stream {
         }
     }
 
+    /// Whether the dialect's last event has passed.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// The next bytes.
     pub(super) fn push(
         &mut self,
@@ -175,7 +180,8 @@ impl Stream {
                 return Ok(());
             }
         }
-        self.finished |= spans.has_finished(data) || kind.is_some_and(is_last);
+        self.done = !self.operation.ends_with_done() && kind.is_some_and(is_last);
+        self.finished |= self.done || spans.has_finished(data);
         let (Some(model), Some(echo)) = (spans.model, reader.echo) else {
             out.push(bytes.clone());
             return Ok(());

@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use super::{Attempts, Miss, Question};
-use crate::stream::{Opened, ReplyStream};
+use crate::stream::{Opened, ReplyStream, Terms};
 use crate::transport::{Lease, Pieces, TransportError};
 use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot};
 
@@ -151,11 +151,17 @@ impl<'a> Attempts<'a> {
         let mut opened = Opened::new(body, lease, coder, attempt.place.provider.name());
         opened.first().await?;
         let now = Instant::now();
-        attempt.snapshot.state(attempt.deployment).succeeded(self.router.moment(now));
         self.account.first_byte(now);
         let facts = attempt.facts(parts.headers, self.account.started(), now);
         let account = self.account.hand_over();
-        let stream = ReplyStream::new(opened, account, attempt.price(), permit, attempt.limit);
+        let terms = Terms {
+            deployment: attempt.deployment,
+            price: attempt.price(),
+            patience: attempt.limit,
+            opened: (now, self.router.moment(now)),
+            permit,
+        };
+        let stream = ReplyStream::new(opened, account, terms);
         Ok(Answer { facts, body: AnswerBody::Stream(Box::new(stream)) })
     }
 

@@ -1,9 +1,10 @@
 //! Deployments that cool down, seen from the calls. The rules' arithmetic is tested in the scoreboard.
 
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tagrail::Refusal;
 use tagrail::routing::NoRoute;
-use tagrail_testkit::{FakeUpstream, Reply, deployment};
+use tagrail::{AnswerBody, Refusal};
+use tagrail_testkit::{FakeUpstream, Gate, Reply, deployment};
 
 use crate::rig::{Rig, served};
 
@@ -88,4 +89,38 @@ async fn in_litellm_mode_wildcards_never_cool() {
         assert!(matches!(error.refusal, Refusal::Upstream(_)), "{:?}", error.refusal);
     }
     assert_eq!(rig.asked().len(), 6);
+}
+
+/// Reads streams of which every one breaks, until nobody may serve; gives their number.
+async fn broken_streams(rig: &Rig, most: usize) -> usize {
+    for count in 0..most {
+        match rig.chat("g", json!({"stream": true, "stream_timeout": 0.02})).await {
+            Ok(answer) => match answer.body {
+                AnswerBody::Stream(stream) => drop(stream.collect().await),
+                other => panic!("{other:?}"),
+            },
+            Err(error) => {
+                assert!(matches!(error.refusal, Refusal::NoRoute(NoRoute::Cooling { .. })));
+                return count;
+            }
+        }
+    }
+    most
+}
+
+#[tokio::test]
+async fn streams_that_stall_are_failures_and_not_successes() {
+    let rig = Rig::new(&[("g", "a", &[]), ("g", "b", &[])], &json!({}));
+    let gate = Gate::shut();
+    rig.upstream.otherwise(Reply::events(["{\"choices\":[]}", "[DONE]"]).hold_after(1, &gate));
+    let count = broken_streams(&rig, 40).await;
+    assert!((10..40).contains(&count), "five of each, and none counted as a success: {count}");
+}
+
+#[tokio::test]
+async fn streams_that_are_cut_are_failures_that_never_cool() {
+    let rig =
+        Rig::new(&[("g", "a", &[]), ("g", "b", &[])], &json!({"router_settings": {"allowed_fails": 0}}));
+    rig.upstream.otherwise(Reply::events(["{\"choices\":[]}", "[DONE]"]).cut_after(1));
+    assert_eq!(broken_streams(&rig, 14).await, 14);
 }

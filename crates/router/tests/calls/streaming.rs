@@ -130,3 +130,34 @@ async fn a_connection_read_to_its_end_is_used_again() {
     }
     assert_eq!(rig.upstream.connections(), 1);
 }
+
+#[tokio::test]
+async fn behind_the_last_event_nothing_is_told() {
+    let gate = Gate::shut();
+    for held in [true, false] {
+        let rig = rig();
+        let reply = Reply::events([chunk("one"), "[DONE]".to_owned()]);
+        rig.upstream.otherwise(if held { reply.hold_after(2, &gate) } else { reply.reset_after(2) });
+        let answer = rig.chat("g", json!({"stream": true, "stream_timeout": 0.05})).await.unwrap();
+        let id = served(&answer);
+        let text = text(stream(answer)).await;
+        assert!(text.ends_with("}\n\ndata: [DONE]\n\n") && !text.contains("error"), "{text}");
+        assert_eq!(*rig.records.0.lock().unwrap(), [(id, 200, 1, false)]);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_with_a_whole_reply_has_not_cut_it_short() {
+    let rig = rig();
+    let gate = Gate::shut();
+    rig.upstream.otherwise(Reply::events([chunk("one"), "[DONE]".to_owned()]).hold_after(2, &gate));
+    let mut body = stream(rig.chat("g", json!({"stream": true})).await.unwrap());
+    let mut text = String::new();
+    while !text.contains("[DONE]") {
+        let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        text.push_str(std::str::from_utf8(&data).unwrap());
+    }
+    drop(body);
+    let records = rig.records.0.lock().unwrap();
+    assert!(matches!(records.as_slice(), [(_, 200, 1, false)]), "{records:?}");
+}
