@@ -15,9 +15,9 @@ mod target;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tagrail_providers::{Catalogue, Target};
+use tagrail_providers::{Catalogue, Target, TargetError};
 use tagrail_routing::{
-    DeploymentSpec, LeftOutSpec, Mistake, ProviderGuess, RoutingTable, Severity, TableSpec,
+    DeploymentSpec, LeftOutSpec, Mistake, ProviderGuess, RoutingTable, Severity, TableSpec, regex_mistake,
 };
 
 use crate::Env;
@@ -132,7 +132,13 @@ impl<'a> Fleet<'a> {
                         fleet.admit(draft, node, router.max_parallel_requests, environment, findings);
                     }
                 }
-                Err(unreadable) => fleet.leave_out(unreadable, findings),
+                Err(mut unreadable) => {
+                    if let Some(draft) = unreadable.draft.take() {
+                        let more = further(&draft, node, &unreadable.wrong, environment);
+                        unreadable.wrong.extend(more);
+                    }
+                    fleet.leave_out(unreadable, node, findings);
+                }
             }
         }
         fleet
@@ -167,11 +173,10 @@ impl<'a> Fleet<'a> {
                 });
             }
             Err(error) => {
-                let at = locate::in_deployment(node, error.key).unwrap_or(node.at);
-                let message = format!("`{}` {}", error.key, error.message);
-                let wrong = vec![Wrong { code: "bad-target", at, message, help: None }];
+                let mut wrong = vec![bad_target(&error, node)];
+                wrong.extend(bad_regexes(&draft.spec, node));
                 let DeploymentSpec { group, id, tags, .. } = draft.spec;
-                self.leave_out(Unreadable { group, id: Some(id), tags, wrong }, findings);
+                self.leave_out(Unreadable { group, id: Some(id), tags, wrong, draft: None }, node, findings);
             }
         }
     }
@@ -187,18 +192,33 @@ impl<'a> Fleet<'a> {
         let at = at.unwrap_or(Place { file: 0, line: 1, column: 1 });
         let code = code_of(mistake.key, mistake.severity);
         if mistake.severity == Severity::Warning {
-            findings.warn(code, at, mistake.message, None);
+            let message = match mistake.deserted.and_then(|group| self.first_left_out(&group)) {
+                Some(line) => format!("{} (line {line})", mistake.message),
+                None => mistake.message,
+            };
+            findings.warn(code, at, message, None);
             return;
         }
-        if let Some((_, spec)) = blamed {
+        if let Some((node, spec)) = blamed {
             let reason = format!("{}: {}", findings.name(at), mistake.message);
-            self.left_out.push(LeftOut { group: spec.group.clone(), id: Some(spec.id.clone()), reason });
+            let (group, id, spot) = (spec.group.clone(), Some(spec.id.clone()), findings.spot(node.at));
+            // A second mistake of a deployment leaves it out no more.
+            match self.left_out.iter_mut().find(|left_out| left_out.id == id && left_out.spot == spot) {
+                Some(left_out) => left_out.reason = format!("{}; {reason}", left_out.reason),
+                None => self.left_out.push(LeftOut { group, id, spot, reason }),
+            }
         }
         findings.error(code, at, mistake.message, None);
     }
 
+    /// The line of the first deployment of a group that was left out.
+    fn first_left_out(&self, group: &str) -> Option<usize> {
+        let lines = self.left_out.iter().filter(|left_out| left_out.group == group);
+        lines.filter_map(|left_out| Some(left_out.spot.as_ref()?.line)).min()
+    }
+
     /// Notes that a deployment is left out. Its tags still count (row D30).
-    fn leave_out(&mut self, unreadable: Unreadable, findings: &mut Findings) {
+    fn leave_out(&mut self, unreadable: Unreadable, node: &Node, findings: &mut Findings) {
         let reasons: Vec<String> = unreadable
             .wrong
             .iter()
@@ -213,9 +233,35 @@ impl<'a> Fleet<'a> {
         self.left_out.push(LeftOut {
             group: unreadable.group,
             id: unreadable.id,
+            spot: findings.spot(node.at),
             reason: reasons.join("; "),
         });
     }
+}
+
+/// What else is wrong with a deployment of which something could not be read.
+fn further(draft: &Draft, node: &Node, wrong: &[Wrong], environment: &Environment<'_>) -> Vec<Wrong> {
+    let mut more: Vec<Wrong> = bad_regexes(&draft.spec, node).collect();
+    // A target of which something could not be read would be blamed for what it lacks.
+    let keys = ["model", "api_base", "base_url", "api_key", "custom_llm_provider", "litellm_credential_name"];
+    let is_of_target =
+        |wrong: &Wrong| keys.iter().any(|key| locate::in_deployment(node, key) == Some(wrong.at));
+    if !draft.spec.model.is_empty() && !wrong.iter().any(is_of_target) {
+        let built = Target::build(&draft.target, &|name| environment.get(name));
+        more.extend(built.err().map(|error| bad_target(&error, node)));
+    }
+    more
+}
+
+fn bad_target(error: &TargetError, node: &Node) -> Wrong {
+    let at = locate::in_deployment(node, error.key).unwrap_or(node.at);
+    Wrong { code: "bad-target", at, message: format!("`{}` {}", error.key, error.message), help: None }
+}
+
+fn bad_regexes(spec: &DeploymentSpec, node: &Node) -> impl Iterator<Item = Wrong> {
+    let at = locate::in_deployment(node, "tag_regex").unwrap_or(node.at);
+    let mistakes = spec.tag_regex.iter().filter_map(|text| regex_mistake(text));
+    mistakes.map(move |message| Wrong { code: "bad-regex", at, message, help: None })
 }
 
 /// A map of settings.

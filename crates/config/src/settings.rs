@@ -6,6 +6,8 @@ use std::time::Duration;
 use tagrail_providers::{ErrorKind, Secret, Target};
 use tagrail_routing::RoutingTable;
 
+use crate::diagnostic::Spot;
+
 /// A configuration ready to run.
 pub struct Resolved {
     /// The compiled table.
@@ -27,6 +29,8 @@ pub struct LeftOut {
     pub group: String,
     /// Its id, as far as it could be read.
     pub id: Option<String>,
+    /// Where it stands.
+    pub spot: Option<Spot>,
     /// Why, without secrets, with file, line and column.
     pub reason: String,
 }

@@ -217,14 +217,15 @@ fn sound_regexes(deployments: &[DeploymentSpec], mistakes: &mut Vec<Mistake>) ->
     let mut sound = Vec::with_capacity(deployments.len());
     for (place, spec) in deployments.iter().enumerate() {
         let mut wrong = |key, message| {
-            mistakes.push(Mistake { severity: Severity::Error, deployment: Some(place), key, message });
+            let severity = Severity::Error;
+            mistakes.push(Mistake { severity, deployment: Some(place), key, message, deserted: None });
         };
         let mut regexes = Some(Vec::new());
         for text in &spec.tag_regex {
             match compiled.entry(text).or_insert_with(|| Regex::new(text).map_err(|error| one_line(&error))) {
                 Ok(regex) => regexes.iter_mut().for_each(|regexes| regexes.push(regex.clone())),
                 Err(reason) => {
-                    wrong("tag_regex", format!("`{text}` cannot be used as a regular expression: {reason}"));
+                    wrong("tag_regex", bad_regex(text, reason));
                     regexes = None;
                 }
             }
@@ -245,6 +246,15 @@ fn sound_regexes(deployments: &[DeploymentSpec], mistakes: &mut Vec<Mistake>) ->
     sound
 }
 
+/// Why a text cannot be one of `tag_regex`: what [`RoutingTable::compile`] would say of it.
+pub fn regex_mistake(text: &str) -> Option<String> {
+    Regex::new(text).err().map(|error| bad_regex(text, &one_line(&error)))
+}
+
+fn bad_regex(text: &str, reason: &str) -> String {
+    format!("`{text}` cannot be used as a regular expression: {reason}")
+}
+
 /// The reason without the drawing of the pattern that the error puts above it.
 fn one_line(error: &regex::Error) -> String {
     let text = error.to_string();
@@ -255,16 +265,14 @@ fn one_line(error: &regex::Error) -> String {
 /// Aliases and fallbacks that lead nowhere. Circles among fallbacks are no mistake: LiteLLM's
 /// configs have them, and the depth is bounded when they are followed.
 fn check_targets(spec: &TableSpec, names: &Names, mistakes: &mut Vec<Mistake>) {
-    let mut warn = |key, message| {
-        mistakes.push(Mistake { severity: Severity::Warning, deployment: None, key, message });
+    let mut warn = |key, message, deserted| {
+        let severity = Severity::Warning;
+        mistakes.push(Mistake { severity, deployment: None, key, message, deserted });
     };
-    let unknown = |name: &str| names.resolve(name, &mut ()).is_err();
     for alias in &spec.aliases {
-        if unknown(&alias.name) {
-            warn(
-                "model_group_alias",
-                format!("`{}` stands for `{}`, which nothing is called", alias.name, alias.target),
-            );
+        if let Some(nowhere) = Nowhere::of(names, &alias.name) {
+            let message = format!("`{}` stands for `{}`, {}", alias.name, alias.target, nowhere.words());
+            warn("model_group_alias", message, nowhere.deserted);
         }
     }
     let tables = [
@@ -275,14 +283,48 @@ fn check_targets(spec: &TableSpec, names: &Names, mistakes: &mut Vec<Mistake>) {
     for (table, (key, targets)) in
         tables.iter().flat_map(|(table, pairs)| pairs.iter().map(move |pair| (*table, pair)))
     {
+        // One that leads back and nowhere is said once.
         if !targets.is_empty() && targets.iter().all(|target| target == key) {
-            warn(table, format!("`{key}` falls back to itself only"));
+            warn(table, format!("`{key}` falls back to itself only"), None);
+            continue;
         }
-        for target in targets.iter().filter(|target| unknown(target)) {
-            warn(table, format!("`{key}` falls back to `{target}`, which nothing is called"));
+        for target in targets {
+            if let Some(nowhere) = Nowhere::of(names, target) {
+                let message = format!("`{key}` falls back to `{target}`, {}", nowhere.words());
+                warn(table, message, nowhere.deserted);
+            }
         }
     }
-    for target in spec.fallbacks.default.iter().filter(|target| unknown(target)) {
-        warn("default_fallbacks", format!("nothing is called `{target}`"));
+    for target in &spec.fallbacks.default {
+        match Nowhere::of(names, target) {
+            Some(nowhere) if nowhere.deserted.is_some() => {
+                let message = format!("all fall back to `{target}`, {}", nowhere.words());
+                warn("default_fallbacks", message, nowhere.deserted);
+            }
+            Some(_) => warn("default_fallbacks", format!("nothing is called `{target}`"), None),
+            None => {}
+        }
+    }
+}
+
+/// Why a name leads to no deployment.
+struct Nowhere {
+    /// The group of which all was left out.
+    deserted: Option<String>,
+}
+
+impl Nowhere {
+    fn of(names: &Names, name: &str) -> Option<Nowhere> {
+        names.resolve(name, &mut ()).err()?;
+        let target = names.behind_alias(name);
+        let deserted = names.entries.get(target).is_some_and(|meaning| meaning.deserted);
+        Some(Nowhere { deserted: deserted.then(|| target.to_owned()) })
+    }
+
+    fn words(&self) -> &'static str {
+        match self.deserted {
+            Some(_) => "which has no deployment left",
+            None => "which nothing is called",
+        }
     }
 }

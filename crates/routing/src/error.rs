@@ -25,6 +25,8 @@ pub struct Mistake {
     pub key: &'static str,
     /// What is wrong, in one sentence that names the value.
     pub message: String,
+    /// The group that is meant, when what is wrong is that all of its deployments were left out.
+    pub deserted: Option<String>,
 }
 
 /// A request that no deployment may serve right now.

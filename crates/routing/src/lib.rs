@@ -68,7 +68,7 @@ mod tag;
 mod tag_filter;
 mod tag_reasons;
 
-pub use compile::{AliasSpec, Compiled, ProviderGuess, TableSpec};
+pub use compile::{AliasSpec, Compiled, ProviderGuess, TableSpec, regex_mistake};
 pub use decision::{Decision, Resolution};
 pub use deployment::{DeploymentIndex, DeploymentSpec, LeftOutSpec};
 pub use error::{Mistake, NoRoute, Severity};

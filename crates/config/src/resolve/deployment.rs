@@ -21,11 +21,14 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// A deployment that could not be read.
+#[derive(Default)]
 pub(super) struct Unreadable {
     pub(super) group: String,
     pub(super) id: Option<String>,
     pub(super) tags: Vec<String>,
     pub(super) wrong: Vec<Wrong>,
+    /// As far as it could be: what else is wrong with it is said in the same run.
+    pub(super) draft: Option<Box<Draft>>,
 }
 
 /// Reads one item. More than one draft when `organization` is a list; none when the deployment is
@@ -35,7 +38,7 @@ pub(super) fn read(
     around: &Surroundings<'_>,
     findings: &mut Findings,
 ) -> Result<Vec<Draft>, Unreadable> {
-    let mut unreadable = Unreadable { group: String::new(), id: None, tags: Vec::new(), wrong: Vec::new() };
+    let mut unreadable = Unreadable::default();
     let Some(entry) = node.as_map() else {
         let message = format!("a deployment is a map, and this is {}", node.kind());
         let help = Some("write `- model_name: NAME` with `litellm_params:` below it".to_owned());
@@ -68,8 +71,9 @@ pub(super) fn read(
         let tags = params.get("tags").and_then(Node::as_list).unwrap_or_default();
         unreadable.tags = tags.iter().filter_map(Node::as_text).map(str::to_owned).collect();
         unreadable.group = group;
-        unreadable.id = (!params.entries.is_empty()).then_some(draft.spec.id);
+        unreadable.id = (!params.entries.is_empty()).then(|| draft.spec.id.clone());
         unreadable.wrong = wrong;
+        unreadable.draft = Some(Box::new(draft));
         Err(unreadable)
     }
 }
