@@ -1,5 +1,29 @@
 //! Tagrail in your own program: build a [`Router`] from a configuration and call it, no server.
 //!
+//! ```
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use tagrail::{AnswerBody, Call, Operation, Router, config::load_text};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = "
+//! model_list:
+//!   - model_name: hello
+//!     litellm_params: {model: openai/gpt-4o, mock_response: Good morning}
+//! ";
+//! let loaded = load_text(config, Path::new("config.yaml"), &|name| std::env::var(name).ok());
+//! let router = Router::new(loaded.resolved.ok_or("a mistake: see loaded.diagnostics")?, Arc::new(()));
+//! let body = r#"{"model": "hello", "messages": [{"role": "user", "content": "Hi"}]}"#;
+//! let call = Call::read(Operation::ChatCompletions, http::HeaderMap::new(), body.into(), None)?;
+//! let answer = router.call(&call).await.map_err(|error| format!("{:?}", error.refusal))?;
+//! let AnswerBody::Whole(pieces) = answer.body else { return Err("a stream was not asked for".into()) };
+//! assert!(String::from_utf8(pieces.concat())?.contains("Good morning"));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Map: `call.rs` what is asked; `router.rs` admits, decides, hands over; `attempt.rs` the retry and
 //! fallback loop (there is no other); `transport.rs` the only file that opens a socket to a
 //! provider; `stream.rs` upstream bytes to client bytes; `scoreboard.rs` cooldowns and what is in

@@ -204,7 +204,7 @@ impl Account {
             return;
         }
         let spec = self.deployment.map(|deployment| self.snapshot.spec(deployment));
-        self.recorder.record(&Outcome {
+        let outcome = Outcome {
             operation: self.operation,
             group: spec.map_or("", |spec| &spec.group),
             deployment: spec.map_or("", |spec| &spec.id),
@@ -215,7 +215,31 @@ impl Account {
             cost: cost.map(|cost| cost.input + cost.output),
             attempts: self.attempts,
             cut_short,
-        });
+        };
+        outcome.log();
+        self.recorder.record(&outcome);
+    }
+}
+
+impl Outcome<'_> {
+    /// One line for every call; louder when it was nobody's fault but the gateway's or the upstream's.
+    /// It holds nothing that a client or an upstream wrote.
+    fn log(&self) {
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    operation = self.operation.name(),
+                    group = self.group,
+                    deployment = self.deployment,
+                    status = self.status,
+                    ms = self.duration.as_millis() as u64,
+                    attempts = self.attempts,
+                    cut_short = self.cut_short,
+                    "call"
+                )
+            };
+        }
+        if self.status >= 500 { line!(info) } else { line!(debug) }
     }
 }
 

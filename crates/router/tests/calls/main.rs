@@ -9,6 +9,7 @@
 
 mod cooldown;
 mod fallbacks;
+mod logging;
 mod reload;
 mod retries;
 mod rig;

@@ -47,7 +47,7 @@ impl Rig {
     }
 
     pub(crate) async fn chat(&self, model: &str, more: Value) -> Result<Answer, Box<CallError>> {
-        self.router.call(chat(model, more)).await
+        self.router.call(&chat(model, more)).await
     }
 
     /// The upstream models asked so far, in order.
