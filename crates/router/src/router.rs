@@ -78,8 +78,8 @@ impl Router {
     ///
     /// # Errors
     /// Says whose fault it was.
-    pub async fn call(&self, call: Call) -> Result<Answer, Box<CallError>> {
-        attempt::run(self, &call).await
+    pub fn call<'a>(&'a self, call: &'a Call) -> impl Future<Output = Result<Answer, Box<CallError>>> + Send {
+        attempt::run(self, call)
     }
 
     /// The decision for a call and its reasons; nothing is sent.

@@ -84,6 +84,7 @@ pub(crate) async fn handle(
         .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
     let mut response = match admit(peer, &request, general) {
         Err(problem) => {
+            app.shared.metrics.refused(problem.status());
             let (parts, body) = request.into_parts();
             Box::pin(inbound::discard(&parts.headers, body)).await;
             named(problem.into_reply(), app.call_ids.of(&parts.headers))
@@ -95,7 +96,12 @@ pub(crate) async fn handle(
             route => {
                 let call_id = app.call_ids.of(request.headers());
                 let response = Box::pin(rarely(&app, general, route, request)).await;
-                if response.status().as_u16() < 400 { response } else { named(response, call_id) }
+                if response.status().as_u16() < 400 {
+                    response
+                } else {
+                    app.shared.metrics.refused(response.status());
+                    named(response, call_id)
+                }
             }
         },
     };

@@ -1,9 +1,9 @@
-//! `GET /metrics`: the counters, in OpenMetrics' text form.
+//! `GET /metrics`: the counters, in OpenMetrics' text form when asked for it, else in Prometheus' own.
 
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 
 use crate::app::Shared;
 use crate::caller;
@@ -19,6 +19,11 @@ pub(crate) async fn text(
         caller::authenticate(&headers, &snapshot.general)?;
     }
     shared.metrics.set_left_out(snapshot.left_out.len());
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(CONTENT_TYPE, kind)], shared.metrics.text()))
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok());
+    let (kind, text) = if accepted.into_iter().any(|kinds| kinds.contains("application/openmetrics-text")) {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.text())
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", shared.metrics.plain_text())
+    };
+    Ok(([(CONTENT_TYPE, kind)], text))
 }

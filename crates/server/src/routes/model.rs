@@ -1,6 +1,7 @@
 //! Calls of models, all five operations: authenticate, read, call, encode.
 
-use http::{Request, Response};
+use http::request::Parts;
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tagrail::config::GeneralSettings;
 use tagrail::{Answer, AnswerBody, Call};
@@ -13,27 +14,31 @@ use crate::inbound;
 use crate::path::ModelRoute;
 use crate::reply::Reply;
 
-/// Answers a call of a model.
-pub(crate) async fn answer(
-    app: &App,
-    general: &GeneralSettings,
+/// Answers a call of a model. Not an `async fn`: that would keep the whole request beside what is
+/// needed of it, in a future that every connection holds and every call moves.
+pub(crate) fn answer<'a>(
+    app: &'a App,
+    general: &'a GeneralSettings,
     route: ModelRoute,
     request: Request<Incoming>,
-) -> Response<Reply> {
+) -> impl Future<Output = Response<Reply>> + Send + 'a {
     let call_id = app.call_ids.of(request.headers());
     let in_flight = app.shared.metrics.enter();
     let operation = route.operation;
-    match call(app, general, route, request).await {
-        Ok(Answer { facts, body }) => {
-            let streamed = !matches!(body, AnswerBody::Whole(_));
-            let mut response = Response::new(Reply::answer(body, in_flight));
-            *response.headers_mut() = headers::answered(operation, streamed, &facts, call_id);
-            response
-        }
-        Err(problem) => {
-            let mut response = problem.into_reply();
-            response.headers_mut().insert(&CALL_ID, call_id);
-            response
+    let (Parts { headers, .. }, body) = request.into_parts();
+    async move {
+        match call(app, general, route, headers, body).await {
+            Ok(Answer { facts, body }) => {
+                let streamed = !matches!(body, AnswerBody::Whole(_));
+                let mut response = Response::new(Reply::answer(body, in_flight));
+                *response.headers_mut() = headers::answered(operation, streamed, &facts, call_id);
+                response
+            }
+            Err(problem) => {
+                let mut response = problem.into_reply();
+                response.headers_mut().insert(&CALL_ID, call_id);
+                response
+            }
         }
     }
 }
@@ -42,17 +47,21 @@ async fn call(
     app: &App,
     general: &GeneralSettings,
     route: ModelRoute,
-    request: Request<Incoming>,
+    headers: HeaderMap,
+    body: Incoming,
 ) -> Result<Answer, Problem> {
     let ModelRoute { operation, model } = route;
-    let (parts, body) = request.into_parts();
-    if let Err(problem) = caller::authenticate(&parts.headers, general) {
-        Box::pin(inbound::discard(&parts.headers, body)).await;
-        return Err(problem);
+    let refused = |problem: Problem| {
+        app.shared.metrics.refused(problem.status());
+        problem
+    };
+    if let Err(problem) = caller::authenticate(&headers, general) {
+        Box::pin(inbound::discard(&headers, body)).await;
+        return Err(refused(problem));
     }
-    let body = inbound::read(&parts.headers, body, general).await;
-    let body = body.map_err(|problem| problem.for_operation(operation))?;
-    let call =
-        Call::read(operation, parts.headers, body, model).map_err(|error| error::body(operation, &error))?;
-    app.shared.router.call(call).await.map_err(|error| error::problem(operation, &error))
+    let body = inbound::read(&headers, body, general).await;
+    let body = body.map_err(|problem| refused(problem.for_operation(operation)))?;
+    let call = Call::read(operation, headers, body, model);
+    let call = call.map_err(|error| refused(error::body(operation, &error)))?;
+    app.shared.router.call(&call).await.map_err(|error| error::problem(operation, &error))
 }

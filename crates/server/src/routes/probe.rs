@@ -97,7 +97,7 @@ async fn ask(router: &Router, operation: Operation, id: &str) -> Probed {
         Err(refused) => return Probed::Failed(refused.message),
     };
     let began = Instant::now();
-    match tokio::time::timeout(LONGEST, router.call(call)).await {
+    match tokio::time::timeout(LONGEST, router.call(&call)).await {
         Ok(Ok(_)) => Probed::Answered(began.elapsed()),
         Ok(Err(failed)) => Probed::Failed(error::problem(operation, &failed).message().to_owned()),
         Err(_) => Probed::Failed(format!("no answer within {} seconds", LONGEST.as_secs())),
