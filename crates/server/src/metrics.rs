@@ -2,10 +2,12 @@
 //! client sent, so their number is bounded.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -32,6 +34,8 @@ pub struct Metrics {
     tokens: Family<Tokens, Counter>,
     cost: Family<Served, Counter<f64, AtomicU64>>,
     cut_short: Family<Served, Counter>,
+    further_attempts: Family<Served, Counter>,
+    refused: Family<Refused, Counter>,
     in_flight: Gauge,
     left_out: Gauge,
     cooldowns: Family<Deployment, Counter>,
@@ -60,6 +64,11 @@ struct Tokens {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Refused {
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Deployment {
     deployment: String,
 }
@@ -69,11 +78,13 @@ struct Deployment {
 struct Handles {
     requests: Counter,
     duration: Histogram,
-    first_byte: Histogram,
+    /// Only streams have one.
+    first_byte: OnceLock<Histogram>,
     input: Counter,
     output: Counter,
     cost: Counter<f64, AtomicU64>,
     cut_short: Counter,
+    further_attempts: Counter,
 }
 
 /// One core's way to the counters: what it has counted into before it finds without a shared lock.
@@ -101,6 +112,8 @@ impl Metrics {
             tokens: Family::default(),
             cost: Family::default(),
             cut_short: Family::default(),
+            further_attempts: Family::default(),
+            refused: Family::default(),
             in_flight: Gauge::default(),
             left_out: Gauge::default(),
             cooldowns: Family::default(),
@@ -127,6 +140,16 @@ impl Metrics {
         registry.register("tokens", "Tokens that upstreams reported", self.tokens.clone());
         registry.register("cost_dollars", "What calls cost, where prices are known", self.cost.clone());
         registry.register("cut_short", "Streams that broke or were left", self.cut_short.clone());
+        registry.register(
+            "further_attempts",
+            "Tries beyond a call's first, by whom the last was made: retries and fallbacks",
+            self.further_attempts.clone(),
+        );
+        registry.register(
+            "refused_requests",
+            "Requests that were refused before they were calls: no key, too large, not readable, no such route",
+            self.refused.clone(),
+        );
         registry.register("requests_in_flight", "Calls that are being answered", self.in_flight.clone());
         registry.register(
             "deployments_left_out",
@@ -149,6 +172,28 @@ impl Metrics {
         text
     }
 
+    /// The same for those who do not read OpenMetrics: Prometheus' text format 0.0.4, where counters are
+    /// called by the whole of their names, and nothing is an info or has an end.
+    pub(crate) fn plain_text(&self) -> String {
+        let mut plain = String::new();
+        for line in self.text().lines() {
+            let described = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '));
+            // Writing into a String does not fail.
+            let _ = match described {
+                Some((name, "counter")) => writeln!(plain, "# TYPE {name}_total counter"),
+                Some((name, "info")) => writeln!(plain, "# TYPE {name}_info gauge"),
+                None if line == "# EOF" => Ok(()),
+                _ => writeln!(plain, "{line}"),
+            };
+        }
+        plain
+    }
+
+    /// Counts a request that did not become a call.
+    pub(crate) fn refused(&self, status: StatusCode) {
+        self.refused.get_or_create(&Refused { status: status.as_u16() }).inc();
+    }
+
     /// Counts a call until the guard is dropped.
     pub(crate) fn enter(&self) -> InFlight {
         self.in_flight.inc();
@@ -160,21 +205,21 @@ impl Metrics {
     }
 
     fn handles(&self, outcome: &Outcome<'_>) -> Handles {
-        let operation = outcome.operation.name();
-        let (group, deployment) = (outcome.group.to_owned(), outcome.deployment.to_owned());
-        let served = Served { operation, group: group.clone(), deployment: deployment.clone() };
+        let served = Served::of(outcome);
         let tokens = |direction| {
-            let labels = Tokens { group: group.clone(), deployment: deployment.clone(), direction };
+            let Served { group, deployment, .. } = served.clone();
+            let labels = Tokens { group, deployment, direction };
             self.tokens.get_or_create_owned(&labels)
         };
         Handles {
             requests: self.requests.get_or_create_owned(&Call::of(outcome)),
             duration: self.durations.get_or_create_owned(&served),
-            first_byte: self.first_bytes.get_or_create_owned(&served),
+            first_byte: OnceLock::new(),
             input: tokens("input"),
             output: tokens("output"),
             cost: self.cost.get_or_create_owned(&served),
             cut_short: self.cut_short.get_or_create_owned(&served),
+            further_attempts: self.further_attempts.get_or_create_owned(&served),
         }
     }
 }
@@ -186,11 +231,12 @@ impl Default for Metrics {
 }
 
 impl Handles {
-    fn record(&self, outcome: &Outcome<'_>) {
+    fn record(&self, outcome: &Outcome<'_>, metrics: &Metrics) {
         self.requests.inc();
         self.duration.observe(outcome.duration.as_secs_f64());
         if let Some(first_byte) = outcome.first_byte {
-            self.first_byte.observe(first_byte.as_secs_f64());
+            let of_call = || metrics.first_bytes.get_or_create_owned(&Served::of(outcome));
+            self.first_byte.get_or_init(of_call).observe(first_byte.as_secs_f64());
         }
         if let Some(usage) = outcome.usage {
             self.input.inc_by(usage.input);
@@ -202,13 +248,16 @@ impl Handles {
         if outcome.cut_short {
             self.cut_short.inc();
         }
+        if outcome.attempts > 1 {
+            self.further_attempts.inc_by(u64::from(outcome.attempts - 1));
+        }
     }
 }
 
 /// For a router that has no cores; on one, [`Metrics::recorder`] is cheaper.
 impl Recorder for Metrics {
     fn record(&self, outcome: &Outcome<'_>) {
-        self.handles(outcome).record(outcome);
+        self.handles(outcome).record(outcome, self);
     }
 
     fn cooled(&self, deployment: &str, _until: Duration) {
@@ -222,7 +271,7 @@ impl Recorder for CoreRecorder {
         if let Some((labels, handles)) = &known.last
             && labels.fit(outcome)
         {
-            handles.record(outcome);
+            handles.record(outcome, &self.metrics);
             return;
         }
         let labels = Call::of(outcome);
@@ -230,7 +279,7 @@ impl Recorder for CoreRecorder {
             Some(handles) => handles.clone(),
             None => Arc::new(self.metrics.handles(outcome)),
         };
-        handles.record(outcome);
+        handles.record(outcome, &self.metrics);
         if known.all.len() < REMEMBERED {
             known.all.entry(labels.clone()).or_insert_with(|| handles.clone());
         }
@@ -257,6 +306,16 @@ impl Call {
             && self.deployment == outcome.deployment
             && self.group == outcome.group
             && self.operation == outcome.operation.name()
+    }
+}
+
+impl Served {
+    fn of(outcome: &Outcome<'_>) -> Served {
+        Served {
+            operation: outcome.operation.name(),
+            group: outcome.group.to_owned(),
+            deployment: outcome.deployment.to_owned(),
+        }
     }
 }
 
@@ -309,6 +368,21 @@ mod tests {
         ] {
             assert!(text.lines().any(|seen| seen == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn further_attempts_are_counted_and_first_bytes_of_streams_alone() {
+        let metrics = Arc::new(Metrics::new());
+        let recorder = metrics.recorder();
+        recorder.record(&outcome());
+        let labels = r#"{operation="chat_completions",group="gpt",deployment="one"}"#;
+        assert!(metrics.text().contains(&format!("tagrail_further_attempts_total{labels} 0")));
+        assert!(!metrics.text().contains("first_byte_seconds_count"));
+        let streamed = Outcome { attempts: 3, first_byte: Some(Duration::from_millis(1)), ..outcome() };
+        recorder.record(&streamed);
+        recorder.record(&streamed);
+        assert!(metrics.text().contains(&format!("tagrail_further_attempts_total{labels} 4")));
+        assert!(metrics.text().contains(&format!("tagrail_first_byte_seconds_count{labels} 2")));
     }
 
     #[test]
