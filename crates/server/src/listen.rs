@@ -253,6 +253,8 @@ async fn connection(
     }
     let arrival = app.shared.router.snapshot().general.request_arrival_timeout;
     let service = service_fn(move |request| app::handle(app.clone(), peer, request));
+    // More than 100 header lines get hyper's own 431, which has no body: its table of more would lie on
+    // the heap, and be taken from there for every request.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(arrival)
