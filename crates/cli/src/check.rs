@@ -41,6 +41,9 @@ pub(crate) fn check(path: &Path, as_json: bool) -> ExitCode {
 fn text(path: &Path, loaded: &Loaded, summary: Option<&Summary>, modes: Option<&ModeDifferences>) -> String {
     let mut text = report::rendered(loaded, std::io::stdout().is_terminal());
     text.push_str(&format!("{}: {}\n", path.display(), report::count(&loaded.diagnostics)));
+    if let Some(verdict) = report::verdict(loaded) {
+        text.push_str(&format!("{verdict}\n"));
+    }
     match summary {
         Some(summary) => {
             text.push_str(&summary.text());

@@ -36,10 +36,15 @@ pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
     });
     let loaded = tagrail_config::load(path, &environment);
     report::show(&loaded);
+    let verdict = report::verdict(&loaded);
     let Some(resolved) = loaded.resolved else {
-        complain(&format!("{} cannot be served: {}", path.display(), report::count(&loaded.diagnostics)));
+        let why = verdict.unwrap_or_else(|| report::count(&loaded.diagnostics));
+        complain(&format!("{} cannot be served: {why}", path.display()));
         return ExitCode::FAILURE;
     };
+    if let Some(verdict) = verdict {
+        complain(&format!("{verdict}; `tagrail check {}` says more", path.display()));
+    }
     let host = flags.host.as_deref().unwrap_or_else(|| default_host(&resolved));
     let address = match address(host, flags.port()) {
         Ok(address) => address,

@@ -1,17 +1,28 @@
 //! What a configuration holds, in a few lines or as JSON.
 
 use serde_json::{Value, json};
-use tagrail_config::Resolved;
+use tagrail_config::{Resolved, Spot};
 
 use crate::report::plural;
+
+/// More deployments left out than this are for machines.
+const SHOWN: usize = 20;
 
 /// Names and numbers of a configuration.
 #[derive(Debug)]
 pub(crate) struct Summary {
     groups: Vec<Group>,
     tags: Vec<String>,
-    left_out: Vec<String>,
+    left_out: Vec<Missing>,
     mode: &'static str,
+}
+
+/// A deployment that was left out.
+#[derive(Debug)]
+struct Missing {
+    group: String,
+    id: Option<String>,
+    spot: Option<Spot>,
 }
 
 #[derive(Debug)]
@@ -33,9 +44,10 @@ impl Summary {
                 .collect(),
             wildcard: name.contains('*'),
         });
-        let left_out = resolved.left_out.iter().map(|left_out| match &left_out.id {
-            Some(id) => format!("{id} of {}", left_out.group),
-            None => format!("one of {}", left_out.group),
+        let left_out = resolved.left_out.iter().map(|left_out| Missing {
+            group: left_out.group.clone(),
+            id: left_out.id.clone(),
+            spot: left_out.spot.clone(),
         });
         Summary {
             groups: groups.collect(),
@@ -45,11 +57,15 @@ impl Summary {
         }
     }
 
-    /// `9 deployments in 5 groups, routing mode tagrail`.
+    /// `9 deployments in 5 groups, 2 left out, routing mode tagrail`.
     pub(crate) fn line(&self) -> String {
         let deployments: usize = self.groups.iter().map(|group| group.deployments.len()).sum();
+        let left_out = match self.left_out.len() {
+            0 => String::new(),
+            count => format!("{count} left out, "),
+        };
         format!(
-            "{} in {}, routing mode {}",
+            "{} in {}, {left_out}routing mode {}",
             plural(deployments, "deployment"),
             plural(self.groups.len(), "group"),
             self.mode
@@ -71,10 +87,16 @@ impl Summary {
                 title = "";
             }
         }
-        for (title, values) in [("tags", &self.tags), ("left out", &self.left_out)] {
-            if !values.is_empty() {
-                text.push_str(&format!("  {title:<9}  {}\n", values.join(", ")));
-            }
+        if !self.tags.is_empty() {
+            text.push_str(&format!("  {:<9}  {}\n", "tags", self.tags.join(", ")));
+        }
+        let mut title = "left out";
+        for missing in self.left_out.iter().take(SHOWN) {
+            text.push_str(&format!("  {title:<9}  {}\n", missing.line()));
+            title = "";
+        }
+        if self.left_out.len() > SHOWN {
+            text.push_str(&format!("  {:<9}  \u{2026} and {} more\n", "", self.left_out.len() - SHOWN));
         }
         text
     }
@@ -89,7 +111,28 @@ impl Summary {
             "groups": groups(false),
             "wildcards": groups(true),
             "tags": self.tags,
-            "left_out": self.left_out,
+            "left_out": self.left_out.iter().map(Missing::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Missing {
+    /// `config.yaml:7  gpt-4  free-model`.
+    fn line(&self) -> String {
+        let group = if self.group.is_empty() { "without a model_name" } else { &self.group };
+        let id = self.id.as_deref().map(|id| format!("  {id}")).unwrap_or_default();
+        match &self.spot {
+            Some(spot) => format!("{}:{}  {group}{id}", spot.file.display(), spot.line),
+            None => format!("{group}{id}"),
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "model_name": self.group,
+            "id": self.id,
+            "file": self.spot.as_ref().map(|spot| spot.file.display().to_string()),
+            "line": self.spot.as_ref().map(|spot| spot.line),
         })
     }
 }

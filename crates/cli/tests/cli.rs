@@ -125,9 +125,63 @@ fn check_warns_with_a_line_and_the_nearest_key() {
 fn check_fails_on_errors_and_still_says_what_serves() {
     let ended = Desk::with(&TIERS.replace("tags: [free]", "tags: free")).run("check config.yaml");
     assert_eq!(ended.code, 1, "{}", ended.out);
-    for words in ["config.yaml:2", "1 error", "3 deployments in 2 groups", "left out   free-model of gpt-4"] {
+    for words in [
+        "config.yaml:2",
+        "1 error",
+        "1 error leaves a deployment out\n",
+        "3 deployments in 2 groups, 1 left out, routing mode",
+        "left out   config.yaml:2  gpt-4  free-model\n",
+    ] {
         assert!(ended.out.contains(words), "{words}: {}", ended.out);
     }
+}
+
+#[test]
+fn check_says_what_stops_the_start() {
+    let config = TIERS.replace("tags: [free]", "tags: free").replace("sk-1234", "os.environ/NOT_SET");
+    let ended = Desk::with(&config).run("check config.yaml");
+    assert!(
+        ended.out.contains("1 error stops the start; 1 error leaves a deployment out\n"),
+        "{}",
+        ended.out
+    );
+    assert_eq!(ended.out.matches("NOT_SET` is not set").count(), 0, "{}", ended.out);
+    assert_eq!(ended.out.matches("`NOT_SET`, which is not set").count(), 1, "{}", ended.out);
+    let strict =
+        TIERS.replace("tags: [free]", "tags: free").replace("{master", "{strict_config: true, master");
+    let ended = Desk::with(&strict).run("check config.yaml");
+    assert!(ended.out.contains("`strict_config` is on, so nothing is started"), "{}", ended.out);
+}
+
+#[test]
+fn check_ends_where_nobody_would_read_on() {
+    let deployment = |n: usize, params: &str| {
+        format!("- {{model_name: m{n}, litellm_params: {{model: openai/m, {params}}}}}\n")
+    };
+    let unset = (0..500).map(|n| deployment(n, &format!("api_key: os.environ/UNSET_{}", n % 5)));
+    let wrong = (0..50).map(|n| deployment(n, "order: x"));
+    let desk =
+        Desk::with(&format!("model_list:\n{}{}", unset.collect::<String>(), wrong.collect::<String>()));
+    let ended = desk.run("check config.yaml");
+    let (found, summary) = ended.out.split_once("config.yaml: 50 errors, 5 warnings").unwrap();
+    assert_eq!(found.matches("warning[unset-variable]").count(), 5, "{found}");
+    assert!(found.contains("100 values are read from it"), "{found}");
+    assert_eq!(found.matches("error[wrong-type]").count(), 20, "{found}");
+    assert!(found.contains("\u{2026} and 30 more of `wrong-type`"), "{found}");
+    assert!(summary.contains("\u{2026} and 30 more\n"), "{summary}");
+    let report: Value = serde_json::from_str(&desk.run("check config.yaml --json").out).unwrap();
+    assert_eq!(report["diagnostics"].as_array().unwrap().len(), 55);
+}
+
+#[test]
+fn check_compares_the_modes_by_the_names_that_people_call() {
+    let config = TIERS.replace("free-model", "a-model").replace("{enable", "{routing_mode: litellm, enable");
+    let report: Value =
+        serde_json::from_str(&Desk::with(&config).run("check config.yaml --json").out).unwrap();
+    let witnesses = report["mode_differences"]["witnesses"].as_array().unwrap();
+    let place = |name: &str| witnesses.iter().position(|found| found["model"] == name);
+    assert!(place("groq/x") < place("a-model"), "{witnesses:#?}");
+    assert!(place("groq/x").is_some(), "{witnesses:#?}");
 }
 
 #[test]

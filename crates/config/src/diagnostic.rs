@@ -42,6 +42,8 @@ pub struct Diagnostic {
     pub spot: Option<Spot>,
     /// What to write instead.
     pub help: Option<String>,
+    /// Whether nothing is started because of it; an error that stops nothing leaves a deployment out.
+    pub stops: bool,
 }
 
 impl fmt::Display for Severity {
@@ -95,6 +97,9 @@ impl Diagnostic {
                 None => group.element(Origin::path(path).line(spot.line).char_column(spot.column)),
             };
         }
+        if let Some(fate) = self.fate() {
+            group = group.element(Level::NOTE.message(fate));
+        }
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
@@ -102,8 +107,17 @@ impl Diagnostic {
         renderer.render(&[group])
     }
 
-    /// The finding for a machine: `severity`, `code`, `message`, `file`, `line`, `column`, `help`;
-    /// what is not known is null.
+    /// What becomes of the configuration for it.
+    fn fate(&self) -> Option<&'static str> {
+        match (self.severity, self.stops) {
+            (_, true) => Some("nothing is started with this"),
+            (Severity::Error, false) => Some("this deployment is left out"),
+            (Severity::Warning, false) => None,
+        }
+    }
+
+    /// The finding for a machine: `severity`, `code`, `message`, `file`, `line`, `column`, `help`,
+    /// `stops`; what is not known is null.
     pub fn to_json(&self) -> serde_json::Value {
         let spot = self.spot.as_ref();
         json!({
@@ -114,6 +128,7 @@ impl Diagnostic {
             "line": spot.map(|spot| spot.line),
             "column": spot.map(|spot| spot.column),
             "help": self.help,
+            "stops": self.stops,
         })
     }
 }
@@ -271,6 +286,7 @@ mod tests {
             (&"config.yaml".into(), &2.into(), &3.into())
         );
         assert_eq!(json["help"], "did you mean `num_retries`?");
+        assert_eq!(json["stops"], false);
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl<'a> Environment<'a> {
                     Some(value) => {
                         environment.written.insert(entry.key.clone(), value);
                     }
-                    None => unset(name, &entry.value, findings),
+                    None => findings.unset(name, entry.value.at),
                 }
             } else {
                 environment.written.insert(entry.key.clone(), python::text(&entry.value));
@@ -100,7 +100,7 @@ impl<'a> Environment<'a> {
                 let Some(name) = text.strip_prefix(MARK).map(Rc::from) else { return };
                 let found = self.get(&name);
                 if found.is_none() {
-                    unset(&name, node, findings);
+                    findings.unset(&name, node.at);
                 }
                 node.value = found.map_or(Value::Null, read);
                 node.variable = Some(name);
@@ -117,10 +117,4 @@ fn read(value: String) -> Value {
         "false" => Value::Bool(false),
         _ => Value::Text(value),
     }
-}
-
-fn unset(name: &str, node: &Node, findings: &mut Findings) {
-    let message = format!("the environment variable `{name}` is not set");
-    let help = format!("set it where the gateway is started, or under `environment_variables`: {name}=...");
-    findings.warn("unset-variable", node.at, message, Some(help));
 }

@@ -39,7 +39,7 @@ pub enum Answer {
 /// What was compared, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModeDifferences {
-    /// In the order of names, then of tags.
+    /// In the order of names, those of ids last, then of tags.
     pub differences: Vec<Difference>,
     /// Whether there was more to compare than is done in reasonable time.
     pub cut_short: bool,
@@ -71,11 +71,10 @@ pub fn mode_differences(spec: &TableSpec) -> ModeDifferences {
     ModeDifferences { differences, cut_short }
 }
 
-/// Names worth asking for.
-fn names(spec: &TableSpec) -> BTreeSet<String> {
-    let mut names = BTreeSet::from(["no-such-model".to_owned()]);
+/// Names worth asking for: those that people call first, ids last.
+fn names(spec: &TableSpec) -> Vec<String> {
+    let mut names = BTreeSet::new();
     for deployment in &spec.deployments {
-        names.insert(deployment.id.clone());
         if ModelPattern::new(&deployment.group).is_some() {
             let witness = deployment.group.replace('*', "x");
             names.extend([format!("{witness}-extra"), witness]);
@@ -84,7 +83,9 @@ fn names(spec: &TableSpec) -> BTreeSet<String> {
         }
     }
     names.extend(spec.aliases.iter().map(|alias| alias.name.clone()));
-    names
+    let ids: BTreeSet<&String> = spec.deployments.iter().map(|deployment| &deployment.id).collect();
+    let ids: Vec<String> = ids.into_iter().filter(|id| !names.contains(*id)).cloned().collect();
+    names.into_iter().chain(["no-such-model".to_owned()]).chain(ids).collect()
 }
 
 /// Tag sets worth sending.

@@ -255,7 +255,14 @@ fn further(draft: &Draft, node: &Node, wrong: &[Wrong], environment: &Environmen
 
 fn bad_target(error: &TargetError, node: &Node) -> Wrong {
     let at = locate::in_deployment(node, error.key).unwrap_or(node.at);
-    Wrong { code: "bad-target", at, message: format!("`{}` {}", error.key, error.message), help: None }
+    let message = format!("`{}` {}", error.key, error.message);
+    // What else can be wrong with a target says in the message what to write.
+    let help = message.contains("needs a translation").then(|| {
+        "keep this deployment for a later release, or reach the model through an OpenAI-compatible endpoint: \
+         `model: openai/NAME` with its `api_base`"
+            .to_owned()
+    });
+    Wrong { code: "bad-target", at, message, help }
 }
 
 fn bad_regexes(spec: &DeploymentSpec, node: &Node) -> impl Iterator<Item = Wrong> {
