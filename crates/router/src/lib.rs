@@ -32,6 +32,7 @@
 mod attempt;
 mod call;
 mod error;
+mod gather;
 mod header_text;
 mod outcome;
 mod router;
@@ -42,6 +43,7 @@ mod transport;
 
 pub use call::Call;
 pub use error::{CallError, Refusal};
+pub use gather::Gather;
 pub use header_text::header_text;
 pub use outcome::{Answer, AnswerBody, Facts, Outcome, Recorder};
 pub use router::{Explained, Router};

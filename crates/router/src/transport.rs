@@ -27,6 +27,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
+use crate::gather::Gather;
+
 /// Longest wait for a connection, TLS and proxy included.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Idle connections are not used again after this: most servers close theirs at 60 s or later.
@@ -301,7 +303,7 @@ async fn handshake<T>(
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let made = http1::Builder::new().max_buf_size(READ_AHEAD).handshake(TokioIo::new(stream)).await;
+    let made = http1::Builder::new().max_buf_size(READ_AHEAD).handshake(TokioIo::new(Gather(stream))).await;
     let (sender, connection) = made.map_err(|error| error.to_string())?;
     let task = tokio::spawn(async move {
         // What goes wrong here is told to whoever waits for the reply.

@@ -1,9 +1,11 @@
 //! Cores: one thread with one current-thread runtime and one listener each; the accept loop; the
 //! limit on connections.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -11,8 +13,8 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
-use tagrail::Router;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tagrail::{Gather, Router};
 use tagrail_providers::Catalogue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -29,6 +31,12 @@ const BACKLOG: i32 = 1024;
 /// After an error that is not the connection's own (no file descriptors left), so that the loop
 /// does not spin on it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take nothing of what is sent to it. Who stops reading would else hold its
+/// connection, its upstream's and a place among `max_parallel_requests` for ever; the system counts,
+/// since nothing here runs while a write waits.
+#[cfg(target_os = "linux")]
+const CLIENT_STALL: Duration = Duration::from_secs(600);
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -251,6 +259,10 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(CLIENT_STALL)) {
+        tracing::debug!(%error, "cannot limit how long a client stalls");
+    }
     let arrival = app.shared.router.snapshot().general.request_arrival_timeout;
     let service = service_fn(move |request| app::handle(app.clone(), peer, request));
     // More than 100 header lines get hyper's own 431, which has no body: its table of more would lie on
@@ -259,16 +271,23 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(arrival)
         .max_header_size(2 * MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        () = draining.begun() => {
+        .serve_connection(TokioIo::new(Gather(stream)), service);
+    let mut connection = pin!(connection);
+    let mut begun = pin!(draining.begun());
+    let mut told = false;
+    // The signal is polled once, which leaves it this task's waker; after that a flag is looked at.
+    // Asking it again at every step of every request would take its lock each time.
+    let mut asked = false;
+    let ended = poll_fn(|context| {
+        let has_begun = if asked { draining.has_begun() } else { begun.as_mut().poll(context).is_ready() };
+        asked = true;
+        if has_begun && !told {
+            told = true;
             connection.as_mut().graceful_shutdown();
-            connection.await
         }
-    };
+        connection.as_mut().poll(context)
+    })
+    .await;
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
     }

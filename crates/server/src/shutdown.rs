@@ -21,6 +21,11 @@ impl Shutdown {
         self.begun.send_replace(true);
     }
 
+    /// Whether it has.
+    pub(crate) fn has_begun(&self) -> bool {
+        *self.begun.borrow()
+    }
+
     /// Completes when the drain has begun.
     pub fn begun(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut begun = self.begun.subscribe();
