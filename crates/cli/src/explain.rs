@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use tagrail::{Call, Operation};
+use tagrail_config::{LeftOut, Resolved};
 use tagrail_routing::{
-    Chance, Decision, DeploymentIndex, Explanation, Moment, Reason, RequestTag, Resolution, RouteRequest,
-    RoutingTable, TagOrigin,
+    Chance, Decision, DeploymentIndex, Explanation, FallbackKind, Moment, Reason, RequestTag, Resolution,
+    RouteRequest, RoutingTable, TagOrigin,
 };
 
 use crate::USAGE;
@@ -35,9 +36,10 @@ pub(crate) fn run(flags: &ExplainFlags) -> ExitCode {
         complain(&format!("{count}; see `tagrail check {}`", flags.config.display()));
     }
     let table = &resolved.table;
-    let question = Question { model: &flags.model, tags: call.tags(table.rules()), table };
+    let model = resolved.general.completion_model.as_deref().unwrap_or(&flags.model);
+    let question = Question { model, tags: call.tags(table.rules()), table, resolved: &resolved };
     let request = RouteRequest {
-        model: &flags.model,
+        model,
         tags: &question.tags,
         user_agent: call.user_agent(),
         force_tag_filtering: false,
@@ -74,7 +76,15 @@ struct Question<'a> {
     model: &'a str,
     tags: Vec<RequestTag<'a>>,
     table: &'a RoutingTable,
+    resolved: &'a Resolved,
 }
+
+/// The kinds of fallbacks, as the configuration calls them.
+const FALLBACKS: [(&str, FallbackKind); 3] = [
+    ("fallbacks", FallbackKind::General),
+    ("context_window_fallbacks", FallbackKind::ContextWindow),
+    ("content_policy_fallbacks", FallbackKind::ContentPolicy),
+];
 
 impl Question<'_> {
     fn text(&self, explanation: &Explanation) -> String {
@@ -93,11 +103,27 @@ impl Question<'_> {
                 line("refused", &format!("{} {}", refusal.status(), refusal.message(self.model, self.table)));
             }
         }
-        if !explanation.verdicts.is_empty() {
+        line("retries", &self.resolved.router.num_retries.to_string());
+        let of_kind = FALLBACKS.map(|(key, kind)| (key, self.table.fallbacks(self.model, kind)));
+        for (key, names) in of_kind.into_iter().chain([("default_fallbacks", self.table.default_fallbacks())])
+        {
+            if !names.is_empty() {
+                line("instead", &format!("{} ({key})", names.join(", then ")));
+            }
+        }
+        let rows = self.rows(explanation);
+        if !rows.is_empty() {
             text.push('\n');
-            text.push_str(&self.verdicts(explanation));
+            text.push_str(&aligned(&rows));
         }
         text
+    }
+
+    /// Deployments of the group that were left out.
+    fn left_out(&self, explanation: &Explanation) -> impl Iterator<Item = &LeftOut> {
+        let group = explanation.group.clone();
+        let group = group.unwrap_or_else(|| self.table.behind_alias(self.model).to_owned());
+        self.resolved.left_out.iter().filter(move |left_out| left_out.group == group)
     }
 
     fn found(&self, explanation: &Explanation) -> String {
@@ -110,27 +136,28 @@ impl Question<'_> {
         }
     }
 
-    /// One aligned line for every deployment of the group.
-    fn verdicts(&self, explanation: &Explanation) -> String {
-        let rows: Vec<[String; 4]> = explanation
-            .verdicts
-            .iter()
-            .map(|verdict| {
-                let (kept, text) = match &verdict.reason {
-                    Reason::Kept { text } => ("kept".to_owned(), text.clone()),
-                    Reason::Removed { stage, text } => (format!("removed by {stage}"), text.clone()),
-                };
-                let tags = self.table.deployments()[verdict.deployment.slot()].tags.join(",");
-                [self.id(verdict.deployment).to_owned(), format!("[{tags}]"), kept, text]
-            })
-            .collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let (id, tags, kept) = (width(0), width(1), width(2));
-        rows.iter()
-            .map(|[a, b, c, d]| {
-                format!("  {a:<id$}  {b:<tags$}  {c:<kept$}  {d}").trim_end().to_owned() + "\n"
-            })
-            .collect()
+    /// Id, tags, fate and reason of every deployment of the group. A reason that stands above is not
+    /// repeated.
+    fn rows(&self, explanation: &Explanation) -> Vec<[String; 4]> {
+        let told = explanation.verdicts.iter().map(|verdict| {
+            let (kept, text) = match &verdict.reason {
+                Reason::Kept { text } => ("kept".to_owned(), text),
+                Reason::Removed { stage, text } => (format!("removed by {stage}"), text),
+            };
+            let tags = self.table.deployments()[verdict.deployment.slot()].tags.join(",");
+            [self.id(verdict.deployment).to_owned(), format!("[{tags}]"), kept, text.clone()]
+        });
+        let left_out = self.left_out(explanation).map(|left_out| {
+            let id = left_out.id.clone().unwrap_or_else(|| "without an id".to_owned());
+            [id, String::new(), "left out".to_owned(), left_out.reason.clone()]
+        });
+        let mut rows: Vec<[String; 4]> = told.chain(left_out).collect();
+        for place in (1..rows.len()).rev() {
+            if rows[place][2..] == rows[place - 1][2..] && !rows[place][3].is_empty() {
+                rows[place][3] = "as above".to_owned();
+            }
+        }
+        rows
     }
 
     /// The answer of `POST /route/explain` to the same question.
@@ -151,6 +178,11 @@ impl Question<'_> {
                 }
             });
         }
+        let left_out = self.left_out(explanation);
+        deployments.extend(
+            left_out.map(|it| json!({"id": it.id, "kept": false, "stage": "config", "text": it.reason})),
+        );
+        let fallbacks = |kind| self.table.fallbacks(self.model, kind);
         let decision = match &explanation.decision {
             Ok(decision) => json!({
                 "found_by": found_by(decision.resolution()),
@@ -168,6 +200,13 @@ impl Question<'_> {
             "decision": decision,
             "deployments": deployments,
             "notes": explanation.notes,
+            "num_retries": self.resolved.router.num_retries,
+            "fallbacks": {
+                "general": fallbacks(FallbackKind::General),
+                "context_window": fallbacks(FallbackKind::ContextWindow),
+                "content_policy": fallbacks(FallbackKind::ContentPolicy),
+                "default": self.table.default_fallbacks(),
+            },
         });
         format!("{answer:#}\n")
     }
@@ -200,6 +239,16 @@ impl Question<'_> {
     fn id(&self, index: DeploymentIndex) -> &str {
         &self.table.deployments()[index.slot()].id
     }
+}
+
+/// Rows with their columns aligned.
+fn aligned(rows: &[[String; 4]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (id, tags, kept) = (width(0), width(1), width(2));
+    let line = |[a, b, c, d]: &[String; 4]| {
+        format!("  {a:<id$}  {b:<tags$}  {c:<kept$}  {d}").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
 }
 
 fn origin(origin: TagOrigin) -> &'static str {

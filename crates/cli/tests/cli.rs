@@ -245,6 +245,35 @@ fn explain_reads_headers_and_wildcards() {
 }
 
 #[test]
+fn explain_shows_what_was_left_out_and_what_comes_after() {
+    let config = TIERS.replace("tags: [default]", "tags: default").replace(
+        "{enable",
+        "{num_retries: 7, fallbacks: [{gpt-4: [groq/a]}], default_fallbacks: [groq/b], enable",
+    );
+    let desk = Desk::with(&config);
+    let ended = desk.run("explain -c config.yaml -m gpt-4 -t nope");
+    for words in [
+        "retries  7\n",
+        "instead  groq/a (fallbacks)\n",
+        "instead  groq/b (default_fallbacks)\n",
+        "rest",
+        "left out",
+        "config.yaml:4:",
+        "as above",
+    ] {
+        assert!(ended.out.contains(words), "{words}: {}", ended.out);
+    }
+    assert_eq!(ended.out.matches("no deployment of the group carries").count(), 1, "{}", ended.out);
+    let ended = desk.run("explain -c config.yaml -m gpt-4 -t free --json");
+    let told: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(told["num_retries"], 7);
+    assert_eq!(told["fallbacks"]["general"], json!(["groq/a"]));
+    assert_eq!(told["fallbacks"]["default"], json!(["groq/b"]));
+    assert_eq!(told["deployments"][2]["id"], "rest");
+    assert_eq!(told["deployments"][2]["stage"], "config");
+}
+
+#[test]
 fn explain_ends_with_1_when_the_request_is_refused() {
     let desk = Desk::with(TIERS);
     let ended = desk.run("explain -c config.yaml -m gpt-4 --tag '&free' --tag '&paid'");
@@ -259,8 +288,12 @@ fn explain_ends_with_1_when_the_request_is_refused() {
 
 #[tokio::test]
 async fn explain_says_what_the_running_gateway_says() {
-    let desk = Desk::with(TIERS);
-    let gateway = Gateway::start(TIERS);
+    let config = TIERS.replace("tags: [default]", "tags: [default], order: x").replace(
+        "{enable",
+        "{num_retries: 7, fallbacks: [{gpt-4: [groq/a]}], default_fallbacks: [groq/b], enable",
+    );
+    let desk = Desk::with(&config);
+    let gateway = Gateway::start(&config);
     for (flags, headers, body) in [
         ("-m gpt-4 --tag free", vec![], json!({"model": "gpt-4", "tags": ["free"]})),
         (
@@ -273,7 +306,13 @@ async fn explain_says_what_the_running_gateway_says() {
     ] {
         let ended = desk.run(&format!("explain -c config.yaml {flags} --json"));
         let told: Value = serde_json::from_str(&ended.out).unwrap();
-        let answered = gateway.post("/route/explain", &headers, &body).await.json();
+        let mut answered = gateway.post("/route/explain", &headers, &body).await.json();
+        // The gateway was given another path of the same file.
+        for deployment in answered["deployments"].as_array_mut().unwrap() {
+            let text = deployment["text"].as_str().unwrap();
+            let path = text.find("config.yaml:").unwrap_or(0);
+            deployment["text"] = json!(text[path..]);
+        }
         assert_eq!(told, answered, "{flags}");
     }
 }

@@ -126,7 +126,10 @@ impl Collector for Reasons {
 
     fn keep(&mut self, positions: &Bits, why: impl Fn(usize) -> String) {
         for position in positions.iter() {
-            self.kept[position].push(why(position));
+            let why = why(position);
+            if !self.kept[position].contains(&why) {
+                self.kept[position].push(why);
+            }
             // What a stage refused at first, failing open takes back.
             self.removed[position] = None;
         }

@@ -158,7 +158,7 @@ impl RoutingTable {
     }
 
     /// The target when `name` is an alias, else `name`.
-    pub(crate) fn behind_alias<'a>(&'a self, name: &'a str) -> &'a str {
+    pub fn behind_alias<'a>(&'a self, name: &'a str) -> &'a str {
         self.names.behind_alias(name)
     }
 

@@ -7,8 +7,8 @@ use axum::extract::{Request, State};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tagrail::routing::{Chance, Moment, Reason, Resolution, RouteRequest, TagOrigin, Verdict};
-use tagrail::{Call, Explained, Operation, Snapshot};
+use tagrail::routing::{Chance, FallbackKind, Moment, Reason, Resolution, RouteRequest, TagOrigin, Verdict};
+use tagrail::{Call, Explained, Operation, Refusal, Snapshot};
 
 use crate::app::Shared;
 use crate::asked::Query;
@@ -66,7 +66,13 @@ pub(crate) async fn explain(
     let body = inbound::read(&parts.headers, body, &snapshot.general).await?;
     let call =
         Call::read(operation, parts.headers, body, model).map_err(|error| error::body(operation, &error))?;
-    let explained = shared.router.explain(&call).map_err(|error| error::problem(operation, &error))?;
+    let explained = shared.router.explain(&call).map_err(|mut error| {
+        // Nothing is asked here under a name that may be missing.
+        if matches!(error.refusal, Refusal::MissingModel) {
+            error.refusal = Refusal::MissingField("model");
+        }
+        error::problem(operation, &error)
+    })?;
     let Explained { explanation, snapshot, model, tags } = &explained;
     let tags: Vec<_> =
         tags.iter().map(|(tag, origin)| json!({ "tag": tag, "from": came_from(*origin) })).collect();
@@ -83,7 +89,9 @@ pub(crate) async fn explain(
     };
     let mut notes = explanation.notes.clone();
     notes.extend(steering(&call, &explained));
-    let deployments: Vec<_> = explanation.verdicts.iter().map(|verdict| told(snapshot, verdict)).collect();
+    let verdicts = explanation.verdicts.iter().map(|verdict| told(snapshot, verdict));
+    let group = explanation.group.as_deref().unwrap_or_else(|| snapshot.table.behind_alias(model));
+    let deployments: Vec<_> = verdicts.chain(left_out(snapshot, group)).collect();
     Ok(Json(json!({
         "model": model,
         "group": explanation.group,
@@ -91,7 +99,26 @@ pub(crate) async fn explain(
         "decision": decision,
         "deployments": deployments,
         "notes": notes,
+        "num_retries": snapshot.router.num_retries,
+        "fallbacks": fallbacks(snapshot, model),
     })))
+}
+
+/// Deployments of a group that a mistake in the configuration left out.
+fn left_out(snapshot: &Snapshot, group: &str) -> impl Iterator<Item = Value> {
+    let of_group = snapshot.left_out.iter().filter(move |left_out| left_out.group == group);
+    of_group.map(|it| json!({ "id": it.id, "kept": false, "stage": "config", "text": it.reason }))
+}
+
+/// Who is asked when the group fails, by the kind of failure.
+fn fallbacks(snapshot: &Snapshot, model: &str) -> Value {
+    let of = |kind| snapshot.table.fallbacks(model, kind);
+    json!({
+        "general": of(FallbackKind::General),
+        "context_window": of(FallbackKind::ContextWindow),
+        "content_policy": of(FallbackKind::ContentPolicy),
+        "default": snapshot.table.default_fallbacks(),
+    })
 }
 
 /// What is looked at only once a deployment is chosen: whether it lets clients set what this one sets.

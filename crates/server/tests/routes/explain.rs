@@ -44,7 +44,9 @@ async fn a_refusal_is_explained_with_its_status() {
     let told = gateway.post(EXPLAIN, &chat("zzz")).await.json();
     assert_eq!((&told["decision"]["status"], &told["group"]), (&json!(400), &Value::Null));
     assert_eq!(gateway.post(EXPLAIN, &json!([])).await.status, 400);
-    assert_eq!(gateway.post(EXPLAIN, &json!({})).await.status, 400);
+    let nameless = gateway.post(EXPLAIN, &json!({})).await;
+    assert_eq!(nameless.status, 400);
+    assert_eq!(message(&nameless), "/chat/completions: Missing required parameter: 'model'.");
 }
 
 #[tokio::test]
