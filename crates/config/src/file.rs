@@ -4,6 +4,7 @@ mod scalar;
 mod tree;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -33,17 +34,43 @@ impl Sources {
 /// Reads a file and what it includes.
 pub(crate) fn read(path: &Path, sources: &mut Sources, findings: &mut Findings) -> Option<Map> {
     match std::fs::read(path) {
-        Ok(bytes) => read_text(&String::from_utf8_lossy(&bytes), path, sources, findings),
+        Ok(bytes) => {
+            let text = utf8(&bytes, path, None, findings)?;
+            read_text(text, path, sources, findings)
+        }
         Err(error) => {
-            findings.refuse(
-                "no-file",
-                None,
-                format!("Config file not found: {} ({error})", path.display()),
-                Some("give the path of a config.yaml with --config".to_owned()),
-            );
+            let (message, help) = if error.kind() == ErrorKind::NotFound {
+                (
+                    format!("Config file not found: {} ({error})", path.display()),
+                    "give the path of a config.yaml with --config",
+                )
+            } else {
+                (
+                    format!("cannot read {}: {error}", path.display()),
+                    "give the path of a file that this user may read with --config",
+                )
+            };
+            findings.refuse("no-file", None, message, Some(help.to_owned()));
             None
         }
     }
+}
+
+/// The text of a file. Bytes that are no UTF-8 would be read as other names than were meant.
+fn utf8<'a>(bytes: &'a [u8], path: &Path, at: Option<Place>, findings: &mut Findings) -> Option<&'a str> {
+    let error = match std::str::from_utf8(bytes) {
+        Ok(text) => return Some(text),
+        Err(error) => error,
+    };
+    let valid = error.valid_up_to();
+    let line = 1 + bytes[..valid].iter().filter(|byte| **byte == b'\n').count();
+    let byte = bytes.get(valid).copied().unwrap_or_default();
+    let message = format!(
+        "{} is not UTF-8: the byte 0x{byte:02X} in line {line}, at offset {valid}, cannot stand there",
+        path.display()
+    );
+    findings.refuse("not-utf8", at, message, Some("save the file as UTF-8".to_owned()));
+    None
 }
 
 /// Reads a text as if it were the file `name`, and what it includes.
@@ -105,6 +132,7 @@ impl Include<'_> {
         while let Some((path, at)) = pending.pop_front() {
             let known_as = identity(&path);
             if self.seen.contains(&known_as) {
+                self.again(&path, at);
                 continue;
             }
             self.seen.push(known_as);
@@ -115,6 +143,19 @@ impl Include<'_> {
         }
         map.entries.retain(|entry| entry.key != "include");
         map
+    }
+
+    /// A file is read once, and two that include a third are no mistake. One that includes itself or
+    /// what it is included by was hardly meant to.
+    fn again(&mut self, path: &Path, at: Place) {
+        let known_as = identity(path);
+        let itself = self.findings.files.get(at.file).is_some_and(|from| identity(from) == known_as);
+        if itself || self.seen.first() == Some(&known_as) {
+            let what =
+                if itself { "a file includes itself" } else { "this file is included by the one it names" };
+            let message = format!("{what}, which is ignored");
+            self.findings.warn("include-again", at, message, Some("remove the line".to_owned()));
+        }
     }
 
     /// The files that a map includes, and where it says so.
@@ -139,13 +180,26 @@ impl Include<'_> {
     }
 
     fn one(&mut self, path: &Path, at: Place) -> Option<Map> {
-        let Ok(bytes) = std::fs::read(path) else {
-            let message = format!("Included file not found: {}", path.display());
-            let help = "a path is looked up beside the file that includes it".to_owned();
-            self.findings.refuse("include-missing", Some(at), message, Some(help));
-            return None;
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let (message, help) = if error.kind() == ErrorKind::NotFound {
+                    (
+                        format!("Included file not found: {}", path.display()),
+                        "a path is looked up beside the file that includes it",
+                    )
+                } else {
+                    (
+                        format!("cannot read the included {}: {error}", path.display()),
+                        "name a file that this user may read",
+                    )
+                };
+                self.findings.refuse("include-missing", Some(at), message, Some(help.to_owned()));
+                return None;
+            }
         };
-        let node = parse_one(&String::from_utf8_lossy(&bytes), path, self.sources, self.findings)?;
+        let text = utf8(&bytes, path, Some(at), self.findings)?;
+        let node = parse_one(text, path, self.sources, self.findings)?;
         match node.value {
             Value::Map(map) => Some(map),
             _ => {

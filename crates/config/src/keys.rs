@@ -158,7 +158,13 @@ impl Section {
             return;
         }
         let message = format!("`{}` is not a key of {}, and is ignored", entry.key, self.name);
-        let help = self.nearest(&entry.key).map(|near| format!("did you mean `{near}`?"));
+        let help = if self.name == ENTRY.name && matches!(PARAMS.standing(&entry.key), Standing::Used) {
+            Some(format!("put `{}` below `litellm_params`", entry.key))
+        } else if self.name == ENTRY.name && matches!(INFO.standing(&entry.key), Standing::Used) {
+            Some(format!("put `{}` below `model_info`", entry.key))
+        } else {
+            self.nearest(&entry.key).map(|near| format!("did you mean `{near}`?"))
+        };
         findings.warn("unknown-key", entry.at, message, help);
     }
 }

@@ -122,12 +122,14 @@ fn every_code_has_a_case() {
         "fallback-text",
         "fewer-stars",
         "guessed-provider",
+        "include-again",
         "include-missing",
         "missing-key",
         "more-stars",
         "no-effect",
         "no-master-key",
         "not-settable",
+        "not-utf8",
         "not-yet-supported",
         "odd-tag",
         "open-end",
@@ -215,6 +217,21 @@ fn a_bomb_of_aliases_is_refused() {
     let loaded = load_text(&text, Path::new("config.yaml"), &environment);
     assert!(loaded.resolved.is_none());
     assert_eq!(loaded.diagnostics[0].code, "yaml");
+    assert!(loaded.diagnostics[0].message.contains("expand to more"), "{}", loaded.diagnostics[0]);
+}
+
+#[test]
+fn what_cannot_be_read_is_not_said_to_be_missing() {
+    let loaded = load(&folder(), &environment);
+    assert!(loaded.resolved.is_none());
+    assert!(loaded.diagnostics[0].message.starts_with("cannot read "), "{}", loaded.diagnostics[0]);
+    let text = "include: [include]";
+    let loaded = load_text(text, &folder().join("config.yaml"), &environment);
+    assert!(
+        loaded.diagnostics[0].message.starts_with("cannot read the included"),
+        "{}",
+        loaded.diagnostics[0]
+    );
 }
 
 #[test]

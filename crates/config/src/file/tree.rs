@@ -6,7 +6,8 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, NonFiniteFloatPolicy, Spanned};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MergeKeyPolicy, NonFiniteFloatPolicy, Spanned};
 
 use super::scalar;
 use crate::confidential::{Scope, masked};
@@ -67,9 +68,14 @@ fn options() -> serde_saphyr::Options {
 }
 
 /// What is wrong with the YAML. The commonest mistake gets its own words.
-fn refuse(text: &str, file: usize, error: &serde_saphyr::Error, findings: &mut Findings) {
+fn refuse(text: &str, file: usize, error: &Error, findings: &mut Findings) {
     let at = error.location().map(|found| place(file, found));
-    let (message, help) = match at.and_then(|at| value_at(text, at)) {
+    let cause = match error {
+        Error::AliasError { error, .. } => error,
+        error => error,
+    };
+    let value = at.and_then(|at| value_at(text, at)).filter(|_| may_be_unquoted(cause));
+    let (message, help) = match value {
         Some(value) if value.starts_with('*') && is_shown(text, at, value) => (
             format!("`{value}` without quotes is a YAML alias, not a pattern"),
             Some(format!("write it in quotes: \"{value}\"")),
@@ -82,9 +88,53 @@ fn refuse(text: &str, file: usize, error: &serde_saphyr::Error, findings: &mut F
             "a value may not begin with this character".to_owned(),
             Some("write the value in quotes".to_owned()),
         ),
-        _ => (yaml_words(error), None),
+        _ => limit_words(cause).unwrap_or_else(|| (yaml_words(error), None)),
     };
     findings.refuse("yaml", at, message, help);
+}
+
+/// Whether the mistake can be that somebody left out the quotes: not where a limit was passed, which
+/// happens at aliases that are meant.
+fn may_be_unquoted(error: &Error) -> bool {
+    let limits = matches!(
+        error,
+        Error::Budget { .. }
+            | Error::AliasReplayLimitExceeded { .. }
+            | Error::AliasReplayCounterOverflow { .. }
+            | Error::AliasReplayStackDepthExceeded { .. }
+            | Error::AliasExpansionLimitExceeded { .. }
+            | Error::MultipleDocuments { .. }
+    );
+    !limits
+}
+
+/// What to say of a limit that was passed.
+fn limit_words(error: &Error) -> Option<(String, Option<String>)> {
+    let words = |message: &str, help: &str| Some((message.to_owned(), Some(help.to_owned())));
+    match error {
+        Error::Budget { breach: BudgetBreach::Documents { .. }, .. } | Error::MultipleDocuments { .. } => {
+            words(
+                "a configuration is only one document, and a second one begins here",
+                "remove the `---`, or include the other part from a file of its own",
+            )
+        }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => words(
+            &format!("lists and maps stand more than {MAX_DEPTH} deep in each other here"),
+            "no key of a configuration needs that; look for a bracket that is not closed",
+        ),
+        Error::Budget { .. } => words(
+            "the file is larger than a configuration may be",
+            "split it over several gateways, or use wildcards",
+        ),
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. } => words(
+            "the aliases up to here expand to more than a configuration may hold",
+            "write out what they stand for, or let anchors contain fewer aliases",
+        ),
+        _ => None,
+    }
 }
 
 /// Whether an excerpt would show a value.
@@ -101,7 +151,7 @@ fn value_at(text: &str, at: Place) -> Option<&str> {
 }
 
 /// The parser's own words without its place, which has a field of its own.
-fn yaml_words(error: &serde_saphyr::Error) -> String {
+fn yaml_words(error: &Error) -> String {
     let words = error.to_string();
     let words = words.split(" at line ").next().unwrap_or_default();
     match words.split_once("; use ") {
