@@ -12,7 +12,7 @@ mod policy;
 mod router;
 mod target;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tagrail_providers::{Catalogue, Target, TargetError};
@@ -80,6 +80,7 @@ pub(crate) fn resolve(mut file: Map, process: Env<'_>, findings: &mut Findings) 
     }
     let seen = lint::Seen { spec: &spec, table: &compiled.table, nodes: &fleet.nodes, router: router_map };
     lint::look(&seen, findings);
+    fleet.shadows(&compiled.table, findings);
     let resolved = Resolved {
         table: compiled.table,
         deployments: fleet.settings,
@@ -108,6 +109,8 @@ struct Fleet<'a> {
     nodes: Vec<&'a Node>,
     left_out_specs: Vec<LeftOutSpec>,
     left_out: Vec<LeftOut>,
+    /// Parallel to those.
+    left_out_places: Vec<Place>,
 }
 
 impl<'a> Fleet<'a> {
@@ -205,7 +208,10 @@ impl<'a> Fleet<'a> {
             // A second mistake of a deployment leaves it out no more.
             match self.left_out.iter_mut().find(|left_out| left_out.id == id && left_out.spot == spot) {
                 Some(left_out) => left_out.reason = format!("{}; {reason}", left_out.reason),
-                None => self.left_out.push(LeftOut { group, id, spot, reason }),
+                None => {
+                    self.left_out.push(LeftOut { group, id, spot, reason });
+                    self.left_out_places.push(node.at);
+                }
             }
         }
         findings.error(code, at, mistake.message, None);
@@ -236,6 +242,24 @@ impl<'a> Fleet<'a> {
             spot: findings.spot(node.at),
             reason: reasons.join("; "),
         });
+        self.left_out_places.push(node.at);
+    }
+
+    /// Says of names of which nothing is left that no wildcard takes them instead: once each.
+    fn shadows(&self, table: &RoutingTable, findings: &mut Findings) {
+        let mut said = HashSet::new();
+        for (left_out, at) in self.left_out.iter().zip(&self.left_out_places) {
+            let group = left_out.group.as_str();
+            let Some(pattern) = table.shadowed_wildcard(group).filter(|_| said.insert(group)) else {
+                continue;
+            };
+            let message = format!(
+                "`{group}` has no deployment left, and `{pattern}`, which fits it, does not take a name that is \
+                 configured"
+            );
+            let help = format!("mend the deployment, or remove it to leave the name to `{pattern}`");
+            findings.warn("shadowed-wildcard", *at, message, Some(help));
+        }
     }
 }
 

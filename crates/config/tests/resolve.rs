@@ -134,6 +134,7 @@ fn every_code_has_a_case() {
         "odd-tag",
         "open-end",
         "order-hides",
+        "shadowed-wildcard",
         "string-switch",
         "tag-switch-conflict",
         "tags-off",

@@ -72,6 +72,11 @@ impl Names {
         let deserted = meaning.is_some_and(|meaning| meaning.deserted);
         if deserted {
             seen.note(|| format!("all of `{name}` was left out for a mistake in the config"));
+            if let Some(pattern) = self.shadowed(name) {
+                seen.note(|| {
+                    format!("`{pattern}` fits `{name}`, but does not take a name that is configured")
+                });
+            }
         }
         let found = match meaning.and_then(|meaning| meaning.group) {
             Some(group) if !deserted => Some(Found::by(Resolution::Exact, group)),
@@ -107,6 +112,13 @@ impl Names {
             )
         });
         Some(Found { captured: Some(Cow::Owned(guessed)), ..Found::by(Resolution::GuessedProvider, *group) })
+    }
+
+    /// The wildcard that would take a name, were there not a group of that name of which all was left
+    /// out.
+    pub(crate) fn shadowed(&self, name: &str) -> Option<&str> {
+        self.entries.get(name).filter(|meaning| meaning.deserted)?;
+        self.patterns.find(name).map(|(pattern, _)| pattern.text())
     }
 
     /// The target when `name` is an alias, else `name`.

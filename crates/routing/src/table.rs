@@ -157,6 +157,12 @@ impl RoutingTable {
             .unwrap_or_default()
     }
 
+    /// The wildcard that would take `name`, were it not the name of a group of which all was left out: a
+    /// name that is configured is never a wildcard's.
+    pub fn shadowed_wildcard(&self, name: &str) -> Option<&str> {
+        self.names.shadowed(name)
+    }
+
     /// The target when `name` is an alias, else `name`.
     pub fn behind_alias<'a>(&'a self, name: &'a str) -> &'a str {
         self.names.behind_alias(name)
