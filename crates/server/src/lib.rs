@@ -9,6 +9,7 @@
 //! each route does; `reply.rs` the bodies that leave; `headers.rs` the response headers, all of them,
 //! with `call_id.rs` and `number.rs`; `error.rs` errors to HTTP; `metrics.rs` what is counted.
 
+mod activity;
 mod app;
 mod asked;
 mod call_id;

@@ -1,12 +1,14 @@
 //! Cores: one thread with one current-thread runtime and one listener each; the accept loop; the
 //! limit on connections.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::Metrics;
+use crate::activity::Activity;
 use crate::app::{self, App};
 use crate::caller::Peer;
 use crate::inbound::MAX_HEADER_BYTES;
@@ -264,12 +267,22 @@ async fn connection(
         tracing::debug!(%error, "cannot limit how long a client stalls");
     }
     let arrival = app.shared.router.snapshot().general.request_arrival_timeout;
-    let service = service_fn(move |request| app::handle(app.clone(), peer, request));
+    let activity = Activity::default();
+    let counted = activity.clone();
+    let service = service_fn(move |request| {
+        let busy = counted.begin();
+        let answering = app::handle(app.clone(), peer, request);
+        async move {
+            let mut response = answering.await?;
+            response.body_mut().hold(busy);
+            Ok::<_, Infallible>(response)
+        }
+    });
     // More than 100 header lines get hyper's own 431, which has no body: its table of more would lie on
     // the heap, and be taken from there for every request.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(arrival)
+        .header_read_timeout(None)
         .max_header_size(2 * MAX_HEADER_BYTES)
         .serve_connection(TokioIo::new(Gather(stream)), service);
     let mut connection = pin!(connection);
@@ -278,6 +291,8 @@ async fn connection(
     // The signal is polled once, which leaves it this task's waker; after that a flag is looked at.
     // Asking it again at every step of every request would take its lock each time.
     let mut asked = false;
+    let mut watch = pin!(tokio::time::sleep(arrival));
+    let mut seen = 0;
     let ended = poll_fn(|context| {
         let has_begun = if asked { draining.has_begun() } else { begun.as_mut().poll(context).is_ready() };
         asked = true;
@@ -285,7 +300,16 @@ async fn connection(
             told = true;
             connection.as_mut().graceful_shutdown();
         }
-        connection.as_mut().poll(context)
+        if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+            return Poll::Ready(ended);
+        }
+        while watch.as_mut().poll(context).is_ready() {
+            if activity.rests(&mut seen) {
+                return Poll::Ready(Ok(()));
+            }
+            watch.as_mut().reset(tokio::time::Instant::now() + arrival);
+        }
+        Poll::Pending
     })
     .await;
     if let Err(error) = ended {

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use tagrail::{AnswerBody, ReplyStream};
 
+use crate::activity::Busy;
 use crate::metrics::InFlight;
 
 /// Replies up to this size are copied into one buffer, which then leaves together with the head.
@@ -17,6 +18,7 @@ const ONE_BUFFER: usize = 16 * 1024;
 pub(crate) struct Reply {
     content: Content,
     _in_flight: Option<InFlight>,
+    _busy: Option<Busy>,
 }
 
 enum Content {
@@ -29,12 +31,12 @@ enum Content {
 impl Reply {
     /// One buffer.
     pub(crate) fn of(bytes: impl Into<Bytes>) -> Reply {
-        Reply { content: Content::One(bytes.into()), _in_flight: None }
+        Reply { content: Content::One(bytes.into()), _in_flight: None, _busy: None }
     }
 
     /// What a route behind axum answers.
     pub(crate) fn other(body: axum::body::Body) -> Reply {
-        Reply { content: Content::Other(body), _in_flight: None }
+        Reply { content: Content::Other(body), _in_flight: None, _busy: None }
     }
 
     /// An answer of the router.
@@ -43,7 +45,12 @@ impl Reply {
             AnswerBody::Whole(pieces) | AnswerBody::Events(pieces) => whole(pieces),
             AnswerBody::Stream(stream) => Content::Stream(stream),
         };
-        Reply { content, _in_flight: Some(in_flight) }
+        Reply { content, _in_flight: Some(in_flight), _busy: None }
+    }
+
+    /// The connection is busy until this reply is dropped.
+    pub(crate) fn hold(&mut self, busy: Busy) {
+        self._busy = Some(busy);
     }
 }
 

@@ -7,6 +7,7 @@
 use serde::Deserialize;
 
 use crate::Usage;
+use crate::scan::Walk;
 
 /// A `usage` object of any dialect, or the sum of what a stream has reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -28,10 +29,53 @@ struct Details {
     cached_tokens: Option<u64>,
 }
 
+impl Details {
+    fn read(json: &[u8]) -> Option<Details> {
+        if json.first() != Some(&b'{') {
+            return None;
+        }
+        let mut details = Details::default();
+        let mut walk = Walk::new(json, 0, 2);
+        while let Ok(Some(found)) = walk.member() {
+            if &json[found.key.start..found.key.end] == b"cached_tokens" {
+                details.cached_tokens = count(&json[found.value..found.end]);
+            }
+        }
+        Some(details)
+    }
+}
+
+/// A whole number that is not negative.
+fn count(json: &[u8]) -> Option<u64> {
+    std::str::from_utf8(json).ok()?.parse().ok()
+}
+
 impl WireUsage {
     /// Takes over what the text of a `usage` object says.
     pub(crate) fn note(&mut self, json: &[u8]) {
-        self.add(serde_json::from_slice(json).unwrap_or_default());
+        self.add(WireUsage::read(json));
+    }
+
+    /// Reads what is a count and passes over the rest. Every passing reply is read here, and a
+    /// general decoder takes three times as long.
+    fn read(json: &[u8]) -> WireUsage {
+        let mut usage = WireUsage::default();
+        let mut walk = Walk::new(json, 0, 1);
+        while let Ok(Some(found)) = walk.member() {
+            let value = &json[found.value..found.end];
+            match &json[found.key.start..found.key.end] {
+                b"prompt_tokens" => usage.prompt_tokens = count(value),
+                b"completion_tokens" => usage.completion_tokens = count(value),
+                b"input_tokens" => usage.input_tokens = count(value),
+                b"output_tokens" => usage.output_tokens = count(value),
+                b"prompt_tokens_details" => usage.prompt_tokens_details = Details::read(value),
+                b"input_tokens_details" => usage.input_tokens_details = Details::read(value),
+                b"cache_read_input_tokens" => usage.cache_read_input_tokens = count(value),
+                b"cache_creation_input_tokens" => usage.cache_creation_input_tokens = count(value),
+                _ => {}
+            }
+        }
+        usage
     }
 
     /// Takes over what a report says; what it does not say stays.
