@@ -9,10 +9,13 @@ use crate::report::plural;
 /// More names than this are for machines.
 const SHOWN: usize = 10;
 
+const CUT_SHORT: &str = "  there are too many names and tags to try them all\n";
+
 /// For each name the simplest request that shows a difference, up to a screenful.
 pub(crate) fn text(found: &ModeDifferences) -> String {
     if found.differences.is_empty() {
-        return "routing modes tagrail and litellm answer all tried requests alike\n".to_owned();
+        let alike = "routing modes tagrail and litellm answer all tried requests alike\n".to_owned();
+        return if found.cut_short { alike + CUT_SHORT } else { alike };
     }
     let mut text = "routing modes tagrail and litellm answer differently, for example:\n".to_owned();
     let names: Vec<&[Difference]> = found.differences.chunk_by(|a, b| a.model == b.model).collect();
@@ -26,7 +29,7 @@ pub(crate) fn text(found: &ModeDifferences) -> String {
         text.push_str(&format!("  and {} more; --json has them all\n", plural(names.len() - SHOWN, "name")));
     }
     if found.cut_short {
-        text.push_str("  there are too many names and tags to try them all\n");
+        text.push_str(CUT_SHORT);
     }
     text
 }

@@ -8,6 +8,9 @@ use crate::report::plural;
 /// More deployments left out than this are for machines.
 const SHOWN: usize = 20;
 
+/// More groups than this are for machines.
+const SHOWN_GROUPS: usize = 100;
+
 /// Names and numbers of a configuration.
 #[derive(Debug)]
 pub(crate) struct Summary {
@@ -78,13 +81,17 @@ impl Summary {
         let width = self.groups.iter().map(|group| group.name.len()).max().unwrap_or(0);
         for (title, wildcard) in [("groups", false), ("wildcards", true)] {
             let mut title = title;
-            for group in self.groups.iter().filter(|group| group.wildcard == wildcard) {
+            let groups: Vec<&Group> = self.groups.iter().filter(|group| group.wildcard == wildcard).collect();
+            for group in groups.iter().take(SHOWN_GROUPS) {
                 text.push_str(&format!(
                     "  {title:<9}  {:<width$}  {}\n",
                     group.name,
                     group.deployments.join(", ")
                 ));
                 title = "";
+            }
+            if groups.len() > SHOWN_GROUPS {
+                text.push_str(&format!("  {:<9}  \u{2026} and {} more\n", "", groups.len() - SHOWN_GROUPS));
             }
         }
         if !self.tags.is_empty() {

@@ -169,6 +169,7 @@ fn check_ends_where_nobody_would_read_on() {
     assert_eq!(found.matches("error[wrong-type]").count(), 20, "{found}");
     assert!(found.contains("\u{2026} and 30 more of `wrong-type`"), "{found}");
     assert!(summary.contains("\u{2026} and 30 more\n"), "{summary}");
+    assert!(summary.contains("\u{2026} and 400 more\n") && !summary.contains("m450"), "{summary}");
     let report: Value = serde_json::from_str(&desk.run("check config.yaml --json").out).unwrap();
     assert_eq!(report["diagnostics"].as_array().unwrap().len(), 55);
 }
