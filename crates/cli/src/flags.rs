@@ -55,7 +55,8 @@ pub(crate) struct ServeFlags {
     /// Port to listen on; 0 lets the system choose. [default: 4000]
     #[arg(long, env = "PORT")]
     port: Option<u16>,
-    /// Address to listen on. [default: 0.0.0.0, and 127.0.0.1 without a master key]
+    /// Address to listen on; without a master key none that others can reach. [default: 0.0.0.0, and
+    /// 127.0.0.1 without a master key]
     #[arg(long, env = "HOST")]
     pub(crate) host: Option<String>,
     /// Cores to use. [default: all]
