@@ -119,11 +119,11 @@ impl Own {
     const COUNT: usize = 3;
 
     fn values(self) -> [HeaderValue; Own::COUNT] {
-        let mut text = String::with_capacity(24);
-        let mut header = |duration| {
-            text.clear();
+        let header = |duration| {
+            let mut text = String::with_capacity(24);
             milliseconds(&mut text, duration);
-            value(&text)
+            // Takes the text over instead of copying it.
+            HeaderValue::try_from(text).unwrap_or_else(|_| ZERO.clone())
         };
         let (total, overhead) = (header(self.total), header(self.total.saturating_sub(self.upstream)));
         [self.call_id, total, overhead]
