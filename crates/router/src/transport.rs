@@ -91,33 +91,35 @@ impl Transport {
         Transport::new(self.way.clone())
     }
 
-    /// Sends a request whose URI is path and query alone; waits for the head of the reply.
-    pub(crate) async fn send(
-        &self,
-        endpoint: &Endpoint,
+    /// Sends a request whose URI is path and query alone; waits for the head of the reply. Not an
+    /// `async fn`, whose future would hold the request twice.
+    pub(crate) fn send<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
         mut request: Request<Pieces>,
         fresh: bool,
         now: Instant,
-    ) -> Result<(Response<Incoming>, Lease), TransportError> {
+    ) -> impl Future<Output = Result<(Response<Incoming>, Lease), TransportError>> + Send + 'a {
         let pool = self.pool(endpoint);
         let kept = if fresh { None } else { pool.take(now) };
-        let reused = kept.is_some();
-        let mut connection = match kept {
-            Some(connection) => connection,
-            None => Box::pin(self.way.open(endpoint)).await?,
-        };
-        connection.address(&mut request);
-        let lease = |connection| Lease { pool, connection: Some(connection) };
-        match connection.sender.try_send_request(request).await {
-            Ok(reply) => Ok((reply, lease(connection))),
-            Err(mut failed) => {
-                connection.task.abort();
-                // Whoever has the request again has not sent it. In every other case a second try
-                // may be a second call for the upstream: that is for the retries to decide.
-                if reused && failed.take_message().is_some() {
-                    return Err(TransportError::Stale);
+        async move {
+            let reused = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => Box::pin(self.way.open(endpoint)).await?,
+            };
+            connection.address(&mut request);
+            match connection.sender.try_send_request(request).await {
+                Ok(reply) => Ok((reply, Lease { pool, connection: Some(connection) })),
+                Err(mut failed) => {
+                    connection.task.abort();
+                    // Whoever has the request again has not sent it. In every other case a second
+                    // try may be a second call for the upstream: that is for the retries to decide.
+                    if reused && failed.take_message().is_some() {
+                        return Err(TransportError::Stale);
+                    }
+                    Err(TransportError::Broken(failed.into_error().to_string()))
                 }
-                Err(TransportError::Broken(failed.into_error().to_string()))
             }
         }
     }

@@ -17,6 +17,7 @@ use tagrail::Router;
 use tagrail::config::GeneralSettings;
 use tower::ServiceExt;
 
+use crate::activity::Busy;
 use crate::call_id::CallIds;
 use crate::caller::Peer;
 use crate::error::Problem;
@@ -71,50 +72,55 @@ fn rare(shared: Shared) -> axum::Router {
         .with_state(shared)
 }
 
-/// Answers one request.
-pub(crate) async fn handle(
+/// Answers one request. Not an `async fn`: that would keep its arguments twice in a future that every
+/// connection holds and every request moves.
+pub(crate) fn handle(
     app: Arc<App>,
     peer: Peer,
+    busy: Busy,
     request: Request<Incoming>,
-) -> Result<Response<Reply>, Infallible> {
-    let snapshot = app.shared.router.snapshot();
-    let general = &snapshot.general;
-    let origin = request.headers().contains_key(ORIGIN);
-    let seen = tracing::enabled!(tracing::Level::DEBUG)
-        .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
-    let mut response = match admit(peer, &request, general) {
-        Err(problem) => {
-            app.shared.metrics.refused(problem.status());
-            let (parts, body) = request.into_parts();
-            Box::pin(inbound::discard(&parts.headers, body)).await;
-            named(problem.into_reply(), app.call_ids.of(&parts.headers))
-        }
-        Ok(()) => match path::model_route(request.uri().path()) {
-            Some(route) if request.method() == Method::POST => {
-                routes::model::answer(&app, general, route, request).await
+) -> impl Future<Output = Result<Response<Reply>, Infallible>> + Send {
+    async move {
+        let snapshot = app.shared.router.snapshot();
+        let general = &snapshot.general;
+        let origin = request.headers().contains_key(ORIGIN);
+        let seen = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
+        let mut response = match admit(peer, &request, general) {
+            Err(problem) => {
+                app.shared.metrics.refused(problem.status());
+                let (parts, body) = request.into_parts();
+                Box::pin(inbound::discard(&parts.headers, body)).await;
+                named(problem.into_reply(), app.call_ids.of(&parts.headers))
             }
-            route => {
-                let call_id = app.call_ids.of(request.headers());
-                let response = Box::pin(rarely(&app, general, route, request)).await;
-                if response.status().as_u16() < 400 {
-                    response
-                } else {
-                    app.shared.metrics.refused(response.status());
-                    named(response, call_id)
+            Ok(()) => match path::model_route(request.uri().path()) {
+                Some(route) if request.method() == Method::POST => {
+                    routes::model::answer(&app, general, route, request).await
                 }
-            }
-        },
-    };
-    headers::everywhere(response.headers_mut());
-    // Without a master key a page from elsewhere must not be able to read anything.
-    if origin && general.master_key.is_some() {
-        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+                route => {
+                    let call_id = app.call_ids.of(request.headers());
+                    let response = Box::pin(rarely(&app, general, route, request)).await;
+                    if response.status().as_u16() < 400 {
+                        response
+                    } else {
+                        app.shared.metrics.refused(response.status());
+                        named(response, call_id)
+                    }
+                }
+            },
+        };
+        response.body_mut().hold(busy);
+        headers::everywhere(response.headers_mut());
+        // Without a master key a page from elsewhere must not be able to read anything.
+        if origin && general.master_key.is_some() {
+            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        }
+        if let Some((arrived, method, path)) = seen {
+            let status = response.status().as_u16();
+            tracing::debug!(%method, path, status, micros = arrived.elapsed().as_micros() as u64, "answered");
+        }
+        Ok(response)
     }
-    if let Some((arrived, method, path)) = seen {
-        let status = response.status().as_u16();
-        tracing::debug!(%method, path, status, micros = arrived.elapsed().as_micros() as u64, "answered");
-    }
-    Ok(response)
 }
 
 /// A refusal with the id that it can be asked after by.

@@ -1,7 +1,6 @@
 //! Cores: one thread with one current-thread runtime and one listener each; the accept loop; the
 //! limit on connections.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -269,15 +268,7 @@ async fn connection(
     let arrival = app.shared.router.snapshot().general.request_arrival_timeout;
     let activity = Activity::default();
     let counted = activity.clone();
-    let service = service_fn(move |request| {
-        let busy = counted.begin();
-        let answering = app::handle(app.clone(), peer, request);
-        async move {
-            let mut response = answering.await?;
-            response.body_mut().hold(busy);
-            Ok::<_, Infallible>(response)
-        }
-    });
+    let service = service_fn(move |request| app::handle(app.clone(), peer, counted.begin(), request));
     // More than 100 header lines get hyper's own 431, which has no body: its table of more would lie on
     // the heap, and be taken from there for every request.
     let connection = http1::Builder::new()
