@@ -74,6 +74,7 @@ fn rare(shared: Shared) -> axum::Router {
 
 /// Answers one request. Not an `async fn`: that would keep its arguments twice in a future that every
 /// connection holds and every request moves.
+#[allow(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
 pub(crate) fn handle(
     app: Arc<App>,
     peer: Peer,
