@@ -13,7 +13,7 @@ const SMALL: usize = 4 * 1024;
 
 /// A stream whose small vectored writes leave as one piece.
 #[derive(Debug)]
-pub struct Gather<T>(pub T);
+pub(crate) struct Gather<T>(pub(crate) T);
 
 thread_local! {
     static TOGETHER: RefCell<Vec<u8>> = RefCell::default();

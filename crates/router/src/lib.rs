@@ -43,7 +43,6 @@ mod transport;
 
 pub use call::Call;
 pub use error::{CallError, Refusal};
-pub use gather::Gather;
 pub use header_text::header_text;
 pub use outcome::{Answer, AnswerBody, Facts, Outcome, Recorder};
 pub use router::{Explained, Router};

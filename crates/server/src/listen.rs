@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tagrail::{Gather, Router};
+use tagrail::Router;
 use tagrail_providers::Catalogue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -275,7 +275,10 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_header_size(2 * MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(Gather(stream)), service);
+        // Head and body into one buffer: one copy, and one plain write. Long bodies are requests, and
+        // go the other way.
+        .writev(false)
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut begun = pin!(draining.begun());
     let mut told = false;

@@ -4,15 +4,12 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tagrail::{AnswerBody, ReplyStream};
 
 use crate::activity::Busy;
 use crate::metrics::InFlight;
-
-/// Replies up to this size are copied into one buffer, which then leaves together with the head.
-const ONE_BUFFER: usize = 16 * 1024;
 
 /// A reply's body, and the count of what is in flight, which goes down when the body is dropped.
 pub(crate) struct Reply {
@@ -55,20 +52,9 @@ impl Reply {
 }
 
 fn whole(mut pieces: Vec<Bytes>) -> Content {
-    let length: usize = pieces.iter().map(Bytes::len).sum();
-    match pieces.len() {
-        0 => Content::One(Bytes::new()),
-        1 => Content::One(pieces.swap_remove(0)),
-        _ if length <= ONE_BUFFER => {
-            let mut all = BytesMut::with_capacity(length);
-            pieces.iter().for_each(|piece| all.extend_from_slice(piece));
-            Content::One(all.freeze())
-        }
-        _ => {
-            pieces.retain(|piece| !piece.is_empty());
-            Content::Pieces { pieces: pieces.into_iter(), left: length as u64 }
-        }
-    }
+    pieces.retain(|piece| !piece.is_empty());
+    let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+    Content::Pieces { pieces: pieces.into_iter(), left }
 }
 
 impl Body for Reply {
