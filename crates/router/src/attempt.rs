@@ -10,6 +10,7 @@ mod fall_back;
 mod mock;
 mod policy;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -66,13 +67,15 @@ enum Miss {
 }
 
 /// Answers a call.
-pub(crate) async fn run(router: &Router, call: &Call) -> Result<Answer, Box<CallError>> {
-    let snapshot = router.snapshot();
+pub(crate) async fn run(
+    router: &Router,
+    snapshot: &Arc<Snapshot>,
+    call: &Call,
+) -> Result<Answer, Box<CallError>> {
     let account = Account::open(router.recorder().clone(), snapshot.clone(), call.operation);
-    let model =
-        snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
-    let mut attempts =
-        Attempts { router, snapshot: &snapshot, original: call, account, limit: None, asked: Vec::new() };
+    let forced = snapshot.general.completion_model.as_deref().map(Cow::Borrowed);
+    let model = forced.or_else(|| call.model());
+    let mut attempts = Attempts { router, snapshot, original: call, account, limit: None, asked: Vec::new() };
     let refusal = match check(call, model.as_deref()) {
         Err(refusal) => refusal,
         Ok(model) => {
@@ -86,7 +89,8 @@ pub(crate) async fn run(router: &Router, call: &Call) -> Result<Answer, Box<Call
     attempts.account.settle_refused(refusal.status());
     let limit = attempts.limit;
     drop(attempts);
-    Err(Box::new(CallError { refusal, snapshot, model: model.unwrap_or_default(), timeout: limit }))
+    let model = model.unwrap_or_default().into_owned();
+    Err(Box::new(CallError { refusal, snapshot: snapshot.clone(), model, timeout: limit }))
 }
 
 /// What every operation needs, before anything is decided.

@@ -78,8 +78,21 @@ impl Router {
     ///
     /// # Errors
     /// Says whose fault it was.
-    pub fn call<'a>(&'a self, call: &'a Call) -> impl Future<Output = Result<Answer, Box<CallError>>> + Send {
-        attempt::run(self, call)
+    pub async fn call(&self, call: &Call) -> Result<Answer, Box<CallError>> {
+        let snapshot = self.snapshot();
+        attempt::run(self, &snapshot, call).await
+    }
+
+    /// The same under a configuration that the caller has already looked at.
+    ///
+    /// # Errors
+    /// Says whose fault it was.
+    pub fn call_under<'a>(
+        &'a self,
+        snapshot: &'a Arc<Snapshot>,
+        call: &'a Call,
+    ) -> impl Future<Output = Result<Answer, Box<CallError>>> + Send {
+        attempt::run(self, snapshot, call)
     }
 
     /// The decision for a call and its reasons; nothing is sent.

@@ -96,7 +96,7 @@ pub(crate) fn handle(
             }
             Ok(()) => match path::model_route(request.uri().path()) {
                 Some(route) if request.method() == Method::POST => {
-                    routes::model::answer(&app, general, route, request).await
+                    routes::model::answer(&app, &snapshot, route, request).await
                 }
                 route => {
                     let call_id = app.call_ids.of(request.headers());

@@ -1,10 +1,11 @@
 //! Calls of models, all five operations: authenticate, read, call, encode.
 
+use std::sync::Arc;
+
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
-use tagrail::config::GeneralSettings;
-use tagrail::{Answer, AnswerBody, Call};
+use tagrail::{Answer, AnswerBody, Call, Snapshot};
 
 use crate::app::App;
 use crate::caller;
@@ -18,7 +19,7 @@ use crate::reply::Reply;
 /// needed of it, in a future that every connection holds and every call moves.
 pub(crate) fn answer<'a>(
     app: &'a App,
-    general: &'a GeneralSettings,
+    snapshot: &'a Arc<Snapshot>,
     route: ModelRoute,
     request: Request<Incoming>,
 ) -> impl Future<Output = Response<Reply>> + Send + 'a {
@@ -27,7 +28,7 @@ pub(crate) fn answer<'a>(
     let operation = route.operation;
     let (Parts { headers, .. }, body) = request.into_parts();
     async move {
-        match call(app, general, route, headers, body).await {
+        match call(app, snapshot, route, headers, body).await {
             Ok(Answer { facts, body }) => {
                 let streamed = !matches!(body, AnswerBody::Whole(_));
                 let mut response = Response::new(Reply::answer(body, in_flight));
@@ -45,12 +46,13 @@ pub(crate) fn answer<'a>(
 
 async fn call(
     app: &App,
-    general: &GeneralSettings,
+    snapshot: &Arc<Snapshot>,
     route: ModelRoute,
     headers: HeaderMap,
     body: Incoming,
 ) -> Result<Answer, Problem> {
     let ModelRoute { operation, model } = route;
+    let general = &snapshot.general;
     let refused = |problem: Problem| {
         app.shared.metrics.refused(problem.status());
         problem
@@ -63,5 +65,5 @@ async fn call(
     let body = body.map_err(|problem| refused(problem.for_operation(operation)))?;
     let call = Call::read(operation, headers, body, model);
     let call = call.map_err(|error| refused(error::body(operation, &error)))?;
-    app.shared.router.call(&call).await.map_err(|error| error::problem(operation, &error))
+    app.shared.router.call_under(snapshot, &call).await.map_err(|error| error::problem(operation, &error))
 }
