@@ -286,6 +286,7 @@ async fn connection(
     // Asking it again at every step of every request would take its lock each time.
     let mut asked = false;
     let mut watch = pin!(tokio::time::sleep(arrival));
+    let mut watching = false;
     let mut seen = 0;
     let ended = poll_fn(|context| {
         let has_begun = if asked { draining.has_begun() } else { begun.as_mut().poll(context).is_ready() };
@@ -297,6 +298,11 @@ async fn connection(
         if let Poll::Ready(ended) = connection.as_mut().poll(context) {
             return Poll::Ready(ended);
         }
+        // The timer has this task's waker as well, once it was polled.
+        if watching && !watch.is_elapsed() {
+            return Poll::Pending;
+        }
+        watching = true;
         while watch.as_mut().poll(context).is_ready() {
             if activity.rests(&mut seen) {
                 return Poll::Ready(Ok(()));
