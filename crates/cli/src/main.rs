@@ -23,8 +23,8 @@ use clap::Parser;
 use crate::flags::{Command, Flags};
 use crate::litellm_flags::Sifted;
 
-/// A request allocates some forty times, mostly what another core's request just freed is not among
-/// it: the figures for and against are in `bench/README.md`.
+/// A request allocates some forty times, often a few kilobytes for a map of headers, which the system's
+/// allocator is slow at; the figures are in `bench/README.md`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
