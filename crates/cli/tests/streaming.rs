@@ -118,16 +118,30 @@ async fn a_stream_in_flight_outlives_the_signal_to_stop() {
     assert!(status.success(), "{lines:#?}");
 }
 
-/// The one time that is asserted. With Nagle's algorithm a chunk waits for the acknowledgement of the one
-/// before, which a client delays by 40 ms on a connection that goes back and forth; it gives that up
-/// once it has waited, so the first chunks of every reply suffer, and short streams wholly.
+/// The one time that is asserted, of every chunk. With Nagle's algorithm a chunk waits for the
+/// acknowledgement of the one before, which a client delays by 40 ms on a connection that goes back and
+/// forth; it gives that up once it has waited, so the first chunks of every reply suffer. A machine that
+/// is busy with something else delays one chunk now and then and not in every series; Nagle does in each.
 #[tokio::test]
-async fn the_chunks_of_paced_streams_arrive_at_once() {
-    const STREAMS: usize = 40;
-    const EVENTS: usize = 5;
+async fn every_chunk_of_a_paced_stream_arrives_at_once() {
+    const SERIES: usize = 10;
     let upstream = FakeUpstream::start();
     let gateway = Gateway::start(&config(&upstream.base(), &json!({})));
     let mut client = gateway.connect().await;
+    let mut late = Vec::new();
+    while late.len() < SERIES {
+        match late_chunks(&upstream, &mut client).await {
+            0 => return,
+            some => late.push(some),
+        }
+    }
+    panic!("in every series chunks took 20 ms and more: {late:?}");
+}
+
+/// How many chunks of a series of short streams took 20 ms or more.
+async fn late_chunks(upstream: &FakeUpstream, client: &mut Client) -> usize {
+    const STREAMS: usize = 10;
+    const EVENTS: usize = 5;
     let mut late = 0;
     for _ in 0..STREAMS {
         let events = (0..EVENTS).map(|number| event(number, 20));
@@ -145,8 +159,7 @@ async fn the_chunks_of_paced_streams_arrive_at_once() {
         let delays = writes[1..].iter().zip(&arrivals).map(|(write, arrival)| arrival.duration_since(*write));
         late += delays.filter(|delay| *delay >= Duration::from_millis(20)).count();
     }
-    let all = STREAMS * EVENTS;
-    assert!(late <= all / 10, "{late} of {all} chunks took 20 ms and more");
+    late
 }
 
 #[tokio::test]
