@@ -28,6 +28,7 @@ fn table(deployments: Vec<DeploymentSpec>) -> RoutingTable {
         match_any: true,
         tag_prefix: String::new(),
         mode: RoutingMode::Tagrail,
+        tag_grants: true,
         guess: Arc::new(()),
     })
     .table
@@ -56,6 +57,8 @@ fn decide(table: &RoutingTable, model: &str, tags: &[RequestTag<'_>], chance: &m
         tags: black_box(tags),
         user_agent: Some("openai/1"),
         force_tag_filtering: false,
+        access: tagrail_routing::Access::Admin,
+        operators_choice: false,
         moment: Moment(1),
         chance: *chance,
     };

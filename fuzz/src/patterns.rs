@@ -37,6 +37,7 @@ pub(crate) fn run(data: &[u8]) {
             match_any: data.len().is_multiple_of(2),
             tag_prefix: String::new(),
             mode,
+            tag_grants: true,
             guess: Arc::new(()),
         })
         .table;
@@ -72,6 +73,8 @@ fn decides_once(table: &RoutingTable, name: &str, tags: &str) {
         tags: &tags,
         user_agent: Some("fuzz/1"),
         force_tag_filtering: false,
+        access: tagrail_routing::Access::Admin,
+        operators_choice: false,
         moment: Moment(1),
         chance: Chance { sequence: 3, draw: name.len() as u64 },
     };

@@ -43,6 +43,8 @@ pub(crate) fn run(flags: &ExplainFlags) -> ExitCode {
         tags: &question.tags,
         user_agent: call.user_agent(),
         force_tag_filtering: false,
+        access: tagrail_routing::Access::Admin,
+        operators_choice: false,
         moment: Moment::default(),
         chance: Chance::default(),
     };

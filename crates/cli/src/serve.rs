@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tagrail::Router;
 use tagrail_config::Resolved;
-use tagrail_server::{Metrics, Parts, Running};
+use tagrail_server::{Ledger, Metrics, Parts, Running};
 
 use crate::flags::ServeFlags;
 use crate::logging::{self, Loudness};
@@ -81,7 +81,8 @@ pub(crate) fn start(
 ) -> io::Result<Running> {
     let metrics = Arc::new(Metrics::new());
     let router = Router::new(resolved, metrics.clone());
-    tagrail_server::serve(Parts { router, metrics, address, threads, drain: DRAIN })
+    let ledger = Arc::new(Ledger::none());
+    tagrail_server::serve(Parts { router, metrics, ledger, address, threads, drain: DRAIN })
 }
 
 /// Blocks until the end, which a signal brings.

@@ -4,7 +4,7 @@
 //! cli --> server --> router --> config --> routing
 //!  |        |          |          `------> providers
 //!  |        |          +-----> routing, providers
-//!  |        `-----> (the store, when there is one)
+//!  |        `-----> store --> routing
 //!  `--> config, routing
 //! ```
 //!
@@ -28,8 +28,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tagrail-providers", &[]),
     ("tagrail-config", &["tagrail-routing", "tagrail-providers"]),
     ("tagrail", &["tagrail-config", "tagrail-routing", "tagrail-providers"]),
-    ("tagrail-server", &["tagrail", "tagrail-config", "tagrail-routing", "tagrail-providers"]),
-    ("tagrail-cli", &["tagrail-server", "tagrail", "tagrail-config", "tagrail-routing", "tagrail-providers"]),
+    ("tagrail-store", &["tagrail-routing"]),
+    (
+        "tagrail-server",
+        &["tagrail", "tagrail-store", "tagrail-config", "tagrail-routing", "tagrail-providers"],
+    ),
+    (
+        "tagrail-cli",
+        &[
+            "tagrail-server",
+            "tagrail-store",
+            "tagrail",
+            "tagrail-config",
+            "tagrail-routing",
+            "tagrail-providers",
+        ],
+    ),
     ("tagrail-testkit", &[]),
     ("tagrail-bench", &[]),
     ("tagrail-fuzz", &["tagrail-config", "tagrail-routing", "tagrail-providers"]),

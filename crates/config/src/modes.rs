@@ -120,6 +120,8 @@ fn answer(table: &RoutingTable, model: &str, tags: &[String]) -> Answer {
         tags: &tags,
         user_agent: None,
         force_tag_filtering: false,
+        access: tagrail_routing::Access::Admin,
+        operators_choice: false,
         moment: Moment(0),
         chance: Chance::default(),
     };
@@ -136,6 +138,8 @@ fn answer(table: &RoutingTable, model: &str, tags: &[String]) -> Answer {
         Err(NoRoute::UnknownModel { .. }) => Answer::Refused(400, "nothing is called so"),
         Err(NoRoute::NoDeployments) => Answer::Refused(400, "no deployment of it is left"),
         Err(NoRoute::WildcardId) => Answer::Refused(400, "the id of a wildcard deployment names no model"),
+        Err(NoRoute::ModelDenied { .. }) => Answer::Refused(403, "the caller may not use the name"),
+        Err(NoRoute::ReservationsUnknown) => Answer::Refused(503, "it is not known what is reserved"),
         Err(NoRoute::TagMismatch { .. }) => Answer::Refused(401, "the tags leave nothing"),
         Err(NoRoute::Cooling { .. }) => Answer::Refused(429, "everything is cooling down"),
     }

@@ -72,6 +72,7 @@ pub(crate) fn resolve(mut file: Map, process: Env<'_>, findings: &mut Findings) 
         match_any: router.match_any,
         tag_prefix: router.tag_prefix,
         mode: router.mode,
+        tag_grants: router.mode == tagrail_routing::RoutingMode::Tagrail,
         guess: Arc::new(CatalogueGuess(Catalogue)),
     };
     let compiled = RoutingTable::compile(spec.clone());

@@ -147,4 +147,19 @@ pub struct GeneralSettings {
     pub request_arrival_timeout: Duration,
     /// Most connections at a time (`max_connections`); 10,000.
     pub max_connections: usize,
+    /// `database_url`, else `DATABASE_URL`: `postgres://…`, or `sqlite:PATH`. `None`: SQLite in the data
+    /// directory.
+    pub database_url: Option<Secret>,
+    /// `tag_grants`: whether reservations hold; else by `routing_mode`.
+    pub tag_grants: bool,
+    /// `reserved_tags`: reserved whatever the store says.
+    pub reserved_tags: Vec<String>,
+    /// `fallback_price`: what a model without a price costs a caller with a budget.
+    pub fallback_price: Option<PriceOverride>,
+    /// `maximum_spend_logs_retention_period`; `None` keeps rows for ever.
+    pub spend_retention: Option<Duration>,
+    /// `disable_spend_logs`: sums are kept, rows are not.
+    pub disable_spend_logs: bool,
+    /// `spend_journal_sync_interval`, seconds; 50 ms. What a power cut may cost.
+    pub journal_sync: Duration,
 }

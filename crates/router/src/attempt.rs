@@ -210,6 +210,8 @@ impl Attempts<'_> {
             tags: question.tags,
             user_agent: question.call.user_agent(),
             force_tag_filtering: false,
+            access: tagrail_routing::Access::Admin,
+            operators_choice: false,
             moment,
             chance: self.router.chance(),
         };
@@ -317,6 +319,7 @@ fn may_fall_back(snapshot: &Snapshot, call: &Call, refusal: &Refusal) -> bool {
     }
     match refusal {
         Refusal::Body(_) | Refusal::MissingModel | Refusal::MissingField(_) => false,
+        Refusal::OverLimit(_) | Refusal::Unpriced { .. } => false,
         // LiteLLM's proxy refuses an unknown name before its router sees it, unless the config has
         // a wildcard (row D26).
         Refusal::NoRoute(NoRoute::UnknownModel { wildcards_configured }) => {

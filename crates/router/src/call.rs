@@ -1,6 +1,7 @@
 //! One call as it came in: operation, body, headers; and the tags of all its sources.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,8 @@ use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tagrail_providers::{Envelope, EnvelopeError, Operation};
 use tagrail_routing::{RequestTag, Rules, TagOrigin};
+
+use crate::Caller;
 
 /// Up to this many tags are compared each with each.
 const FEW: usize = 16;
@@ -25,6 +28,10 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The model of a path such as `/engines/{model}/…`, which wins over the body's.
     pub path_model: Option<String>,
+    /// On whose behalf.
+    pub caller: Arc<Caller>,
+    /// `x-litellm-call-id`, for the books.
+    pub id: HeaderValue,
     hints: Hints,
 }
 
@@ -80,7 +87,16 @@ impl Call {
         if hints.tags {
             bound_tags(&headers, &envelope)?;
         }
-        Ok(Call { operation, envelope, headers, path_model, hints })
+        let (caller, id) = (Arc::default(), HeaderValue::from_static(""));
+        Ok(Call { operation, envelope, headers, path_model, caller, id, hints })
+    }
+
+    /// The same call on somebody's behalf, and under an id of its own.
+    #[must_use]
+    pub fn by(mut self, caller: Arc<Caller>, id: HeaderValue) -> Call {
+        self.caller = caller;
+        self.id = id;
+        self
     }
 
     /// The call with another body.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tagrail_providers::{EnvelopeError, Operation, UpstreamError};
 use tagrail_routing::NoRoute;
 
-use crate::Snapshot;
+use crate::{OverLimit, Snapshot};
 
 /// A failed call: what happened, and what the reply's headers need.
 #[derive(Debug)]
@@ -39,6 +39,14 @@ pub enum Refusal {
         /// Who cannot do it.
         provider: &'static str,
     },
+    /// A limit or budget of the caller's has no room: 429.
+    OverLimit(OverLimit),
+    /// The caller has a budget, and nothing says what the model costs: 403. The message names the
+    /// setting that is missing, and no deployment.
+    Unpriced {
+        /// The name asked for.
+        model: String,
+    },
     /// The upstream's fault, or the network's.
     Upstream(UpstreamError),
 }
@@ -51,6 +59,8 @@ impl Refusal {
             Refusal::MissingModel | Refusal::MissingField(_) => 400,
             Refusal::NoRoute(no_route) => no_route.status(),
             Refusal::NotServed { .. } => 501,
+            Refusal::OverLimit(_) => 429,
+            Refusal::Unpriced { .. } => 403,
             Refusal::Upstream(error) => error.status,
         }
     }

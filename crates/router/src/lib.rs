@@ -27,10 +27,12 @@
 //! Map: `call.rs` what is asked; `router.rs` admits, decides, hands over; `attempt.rs` the retry and
 //! fallback loop (there is no other); `transport.rs` the only file that opens a socket to a
 //! provider; `stream.rs` upstream bytes to client bytes; `scoreboard.rs` cooldowns and what is in
-//! flight; `snapshot.rs` the configuration in use, swapped as one; `outcome.rs` what is recorded.
+//! flight; `caller.rs` and `admission.rs` on whose behalf, and how much of it; `snapshot.rs` the configuration in use, swapped as one; `outcome.rs` what is recorded.
 
+mod admission;
 mod attempt;
 mod call;
+mod caller;
 mod error;
 mod gather;
 mod header_text;
@@ -41,7 +43,9 @@ mod snapshot;
 mod stream;
 mod transport;
 
+pub use admission::{Allowance, AllowanceFacts, Need, OverLimit, Reservation, Used};
 pub use call::Call;
+pub use caller::{Caller, Identity};
 pub use error::{CallError, Refusal};
 pub use header_text::header_text;
 pub use outcome::{Answer, AnswerBody, Facts, Outcome, Recorder};

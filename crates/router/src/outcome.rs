@@ -1,7 +1,7 @@
 //! What came of a call: the answer for the client, the outcome for whoever keeps count.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -9,7 +9,7 @@ use tagrail_providers::{Cost, Operation, Usage};
 use tagrail_routing::DeploymentIndex;
 use tokio::time;
 
-use crate::{ReplyStream, Snapshot};
+use crate::{Caller, ReplyStream, Snapshot};
 
 /// What a client gets that left before its answer came; no reply carries it.
 const CLIENT_LEFT: u16 = 499;
@@ -63,6 +63,8 @@ pub struct Facts {
     pub usage: Option<Usage>,
     /// US dollars, when prices are known and the answer is whole.
     pub cost: Option<Cost>,
+    /// On whose behalf.
+    pub caller: Arc<Caller>,
 }
 
 /// One finished call, written once.
@@ -88,6 +90,28 @@ pub struct Outcome<'a> {
     pub attempts: u32,
     /// A stream that broke or was left by its client.
     pub cut_short: bool,
+    /// On whose behalf.
+    pub caller: &'a Caller,
+    /// `x-litellm-call-id`.
+    pub call_id: &'a str,
+    /// The name asked for, as sent (no alias followed); empty when there was none.
+    pub model: &'a str,
+    /// The upstream model with its provider, captures filled in; empty when no deployment was tried.
+    pub upstream_model: &'a str,
+    /// The provider's name; empty when no deployment was tried.
+    pub provider: &'a str,
+    /// Where it was sent, as shown; empty when nowhere.
+    pub api_base: &'a str,
+    /// The tags that were routed on.
+    pub tags: &'a [String],
+    /// `user` of the body.
+    pub end_user: Option<&'a str>,
+    /// Tokens (and cost) are an estimate, since the upstream said nothing of them.
+    pub estimated: bool,
+    /// How it was decided, in a compact form, to be read by people and grep.
+    pub decision: &'a str,
+    /// When the call came, by the system's clock.
+    pub started: SystemTime,
 }
 
 /// Whoever keeps count. Called from the request's own core; must not wait.
@@ -215,6 +239,17 @@ impl Account {
             cost: cost.map(|cost| cost.input + cost.output),
             attempts: self.attempts,
             cut_short,
+            caller: &Caller::default(),
+            call_id: "",
+            model: "",
+            upstream_model: "",
+            provider: "",
+            api_base: "",
+            tags: &[],
+            end_user: None,
+            estimated: false,
+            decision: "",
+            started: SystemTime::now(),
         };
         outcome.log();
         self.recorder.record(&outcome);

@@ -113,6 +113,8 @@ impl Router {
             tags: &tags,
             user_agent: call.user_agent(),
             force_tag_filtering: false,
+            access: tagrail_routing::Access::Admin,
+            operators_choice: false,
             moment: self.now(),
             chance: self.chance(),
         };

@@ -60,6 +60,8 @@ pub struct TableSpec {
     pub tag_prefix: String,
     /// `routing_mode`.
     pub mode: RoutingMode,
+    /// `general_settings.tag_grants`: whether reservations are asked at all.
+    pub tag_grants: bool,
     /// Provider inference for bare names.
     pub guess: Arc<dyn ProviderGuess>,
 }

@@ -38,6 +38,8 @@ pub struct DeploymentSpec {
     pub allow_fail_open: bool,
     /// `model_info.blocked`: paused by the operator.
     pub blocked: bool,
+    /// `model_info.access_groups`: names that open this deployment's group in `models` of callers.
+    pub access_groups: Vec<String>,
 }
 
 /// A deployment that was left out for a mistake (row D30). It serves nothing, but it still counts

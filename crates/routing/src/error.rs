@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{DeploymentIndex, RoutingTable};
+use crate::{DeploymentIndex, Holder, RoutingTable};
 
 /// How bad a [`Mistake`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +42,15 @@ pub enum NoRoute {
     NoDeployments,
     /// The id of a wildcard deployment names no model (D24). 400.
     WildcardId,
+    /// A list of the caller's does not admit the name. 403.
+    ModelDenied {
+        /// Whose list.
+        holder: Holder,
+        /// The list as written.
+        models: Vec<String>,
+    },
+    /// It is not known which tags are reserved, and what the tags permit carries some. 503.
+    ReservationsUnknown,
     /// Tags leave nothing. 401, as LiteLLM has it.
     TagMismatch {
         /// All tags as sent, in LiteLLM's order.
@@ -62,6 +71,8 @@ impl NoRoute {
         match self {
             NoRoute::UnknownModel { .. } | NoRoute::NoDeployments | NoRoute::WildcardId => 400,
             NoRoute::TagMismatch { .. } => 401,
+            NoRoute::ModelDenied { .. } => 403,
+            NoRoute::ReservationsUnknown => 503,
             NoRoute::Cooling { .. } => 429,
         }
     }
@@ -96,6 +107,23 @@ impl NoRoute {
                 "litellm.BadRequestError: model={model} is the id of a wildcard deployment, which stands for no model \
                  of its own. Call it by a name that its wildcard takes."
             ),
+            NoRoute::ModelDenied { holder, models } => {
+                let holder = match holder {
+                    Holder::Key => "key",
+                    Holder::Team => "team",
+                    Holder::User => "user",
+                };
+                format!(
+                    "{holder} not allowed to access model. This {holder} can only access models={}. Tried to \
+                     access {model}",
+                    python_list(models)
+                )
+            }
+            NoRoute::ReservationsUnknown => {
+                "It cannot be checked right now which deployments are reserved for \
+                whom, because the database cannot be reached. Try again."
+                    .to_owned()
+            }
             NoRoute::TagMismatch { tags } => format!(
                 "Not allowed to access model due to tags configuration. Passed model={name} and tags={}",
                 python_list(tags)

@@ -25,6 +25,7 @@
 //!     match_any: true,
 //!     tag_prefix: String::new(),
 //!     mode: RoutingMode::Tagrail,
+//!     tag_grants: true,
 //!     guess: Arc::new(()),
 //! })
 //! .table;
@@ -33,6 +34,8 @@
 //!     tags: &[RequestTag { text: "paid".into(), origin: TagOrigin::Body }],
 //!     user_agent: None,
 //!     force_tag_filtering: false,
+//!     access: Access::Admin,
+//!     operators_choice: false,
 //!     moment: Moment(0),
 //!     chance: Chance::default(),
 //! };
@@ -60,6 +63,7 @@ mod group;
 mod index;
 mod names;
 mod pattern;
+mod policy;
 mod rules;
 mod signals;
 mod strategy;
@@ -76,6 +80,7 @@ pub use explain::{Explanation, Reason, Verdict};
 pub use fallback::{FallbackKind, FallbackSpec};
 pub use index::PatternIndex;
 pub use pattern::{ModelPattern, Specificity};
+pub use policy::{Access, AccessList, Holder, Policy, Reservations, Reserved};
 pub use rules::{RoutingMode, Rules};
 pub use signals::{Chance, Moment, Observed, Signals};
 pub use table::{RouteRequest, RoutingTable};

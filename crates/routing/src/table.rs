@@ -10,9 +10,10 @@ use crate::names::Names;
 use crate::strategy::{STRATEGIES, Strategy};
 use crate::tag::Tags;
 use crate::{
-    AliasSpec, Chance, Decision, DeploymentIndex, DeploymentSpec, Explanation, FallbackKind, Moment, NoRoute,
-    RequestTag, Rules, Signals,
+    Access, AliasSpec, Chance, Decision, DeploymentIndex, DeploymentSpec, Explanation, FallbackKind, Moment,
+    NoRoute, RequestTag, Rules, Signals,
 };
+use crate::{Reservations, Reserved};
 
 /// One question.
 #[derive(Clone, Copy)]
@@ -25,6 +26,10 @@ pub struct RouteRequest<'a> {
     pub user_agent: Option<&'a str>,
     /// Forces tag filtering on for this call; cannot switch it off.
     pub force_tag_filtering: bool,
+    /// Who asks.
+    pub access: Access<'a>,
+    /// The operator named the model (a fallback of the config), so the caller's `models` are not asked.
+    pub operators_choice: bool,
     /// Now.
     pub moment: Moment,
     /// The randomness of this decision.
@@ -97,6 +102,25 @@ impl RoutingTable {
     /// `default_fallbacks` (and the key `*`).
     pub fn default_fallbacks(&self) -> &[String] {
         self.fallbacks.default()
+    }
+
+    /// Reservations resolved against this table; to be made anew for every other one.
+    pub fn reserve(&self, reservations: &Reservations) -> Reserved {
+        let _ = reservations;
+        Reserved::default()
+    }
+
+    /// Whether this caller may call `model` and something behind it is within its reach: what listings
+    /// show, by the stages that decide a call.
+    pub fn admits(&self, model: &str, access: Access<'_>) -> bool {
+        let _ = (model, access);
+        true
+    }
+
+    /// Whether a deployment is within this caller's reach.
+    pub fn reaches(&self, deployment: DeploymentIndex, access: Access<'_>) -> bool {
+        let _ = (deployment, access);
+        true
     }
 
     /// The rules that the mode turned on.

@@ -17,6 +17,7 @@ fn spec(deployments: Vec<DeploymentSpec>) -> TableSpec {
         match_any: true,
         tag_prefix: String::new(),
         mode: RoutingMode::Tagrail,
+        tag_grants: true,
         guess: Arc::new(()),
     }
 }
@@ -57,6 +58,8 @@ fn first(table: &RoutingTable, model: &str) -> Result<String, NoRoute> {
         tags: &[],
         user_agent: None,
         force_tag_filtering: false,
+        access: tagrail_routing::Access::Admin,
+        operators_choice: false,
         moment: Moment(0),
         chance: Chance::default(),
     };

@@ -48,6 +48,7 @@ impl World {
             match_any: self.match_any,
             tag_prefix: self.prefix.to_owned(),
             mode: self.mode,
+            tag_grants: true,
             guess: Arc::new(()),
         })
         .table
@@ -64,6 +65,8 @@ impl World {
             tags: &tags,
             user_agent: self.agent,
             force_tag_filtering: false,
+            access: tagrail_routing::Access::Admin,
+            operators_choice: false,
             moment: Moment(1_000),
             chance: Chance { sequence: 0, draw: self.draw },
         };

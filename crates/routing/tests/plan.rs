@@ -30,6 +30,7 @@ fn table(mode: RoutingMode, deployments: Vec<DeploymentSpec>) -> RoutingTable {
         match_any: true,
         tag_prefix: String::new(),
         mode,
+        tag_grants: true,
         guess: Arc::new(()),
     })
     .table
@@ -65,6 +66,8 @@ fn decide(
         tags: &tags,
         user_agent: None,
         force_tag_filtering: false,
+        access: tagrail_routing::Access::Admin,
+        operators_choice: false,
         moment: NOW,
         chance,
     };

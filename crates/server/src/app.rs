@@ -23,6 +23,7 @@ use crate::caller::Peer;
 use crate::error::Problem;
 use crate::headers::{self, CALL_ID};
 use crate::inbound;
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::path::{self, ModelRoute};
 use crate::reply::Reply;
@@ -40,16 +41,17 @@ pub(crate) struct App {
 pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 impl App {
-    pub(crate) fn new(router: Router, metrics: Arc<Metrics>) -> App {
-        let shared = Shared { router, metrics };
+    pub(crate) fn new(router: Router, metrics: Arc<Metrics>, ledger: Arc<Ledger>) -> App {
+        let shared = Shared { router, metrics, ledger };
         App { rare: rare(shared.clone()), shared, call_ids: CallIds::new() }
     }
 }
 
-/// The routes that are not worth a place in the `match`. [`routes::index::ROUTES`] lists them for
+/// The routes that are not worth a place in the `match`. [`routes::all`] lists them for
 /// people; a test holds the two together.
 fn rare(shared: Shared) -> axum::Router {
     axum::Router::new()
@@ -68,6 +70,12 @@ fn rare(shared: Shared) -> axum::Router {
         .route("/health/readiness", get(routes::health::ready))
         .route("/metrics", get(routes::metrics::text))
         .route("/route/explain", post(routes::explain::explain))
+        .merge(routes::team::router())
+        .merge(routes::user::router())
+        .merge(routes::tag::router())
+        .merge(routes::key::router())
+        .merge(routes::spend::router())
+        .merge(routes::openapi::router())
         .fallback(async || Problem::not_found())
         .with_state(shared)
 }

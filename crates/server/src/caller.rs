@@ -1,6 +1,7 @@
 //! Who calls, and what that allows. No right, no handler: a handler that needs one takes [`Admin`].
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::header::{AUTHORIZATION, FORWARDED as FORWARDED_BY_RFC, HOST, ORIGIN};
@@ -126,6 +127,48 @@ impl FromRequestParts<Shared> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Admin, Problem> {
         authenticate(&parts.headers, &shared.router.snapshot().general)
+    }
+}
+
+/// What somebody may do here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// Calls models, and looks at what is its own.
+    Caller,
+    /// Looks at everything: a key of a user whose role is `proxy_admin_viewer`.
+    Viewer,
+    /// Everything: the master key, or a key of a user whose role is `proxy_admin`.
+    Admin,
+}
+
+/// Somebody with a valid key.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub(crate) role: Role,
+    /// For the router.
+    pub(crate) caller: Arc<tagrail::Caller>,
+    /// What the key stands for; `None` for the master key.
+    pub(crate) identity: Option<Arc<tagrail_store::Identity>>,
+}
+
+/// Somebody who may look at everything and need not be allowed to change anything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Viewer;
+
+impl FromRequestParts<Shared> for Known {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Known, Problem> {
+        authenticate(&parts.headers, &shared.router.snapshot().general)?;
+        Ok(Known { role: Role::Admin, caller: Arc::default(), identity: None })
+    }
+}
+
+impl FromRequestParts<Shared> for Viewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Viewer, Problem> {
+        authenticate(&parts.headers, &shared.router.snapshot().general).map(|_| Viewer)
     }
 }
 

@@ -8,9 +8,10 @@ use axum::response::IntoResponse;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
-use tagrail::routing::{DeploymentIndex, FallbackKind, NoRoute, RoutingMode, Rules};
+use tagrail::routing::{DeploymentIndex, FallbackKind, Holder, NoRoute, RoutingMode, Rules};
 use tagrail::{CallError, Operation, Refusal, Snapshot, UpstreamError};
 use tagrail_providers::EnvelopeError;
+use tagrail_store::StoreError;
 
 use crate::headers;
 use crate::reply::Reply;
@@ -60,6 +61,17 @@ impl Problem {
             twice: false,
             headers: HeaderMap::new(),
         }))
+    }
+
+    /// What the store did not do. Routes for which LiteLLM has a text of its own look at the error first.
+    pub(crate) fn of_store(error: &StoreError) -> Problem {
+        let status = match error {
+            StoreError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Taken { .. } | StoreError::Conflict => StatusCode::CONFLICT,
+            StoreError::Missing { .. } => StatusCode::NOT_FOUND,
+            StoreError::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Problem::new(status, error.to_string())
     }
 
     /// `{"detail": "Not Found"}`.
@@ -184,6 +196,23 @@ pub(crate) fn problem(operation: Operation, error: &CallError) -> Problem {
                 problem
             }
         }
+        Refusal::OverLimit(over) => {
+            let mut problem =
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, over.message.clone()).kind(over.kind);
+            for (name, value) in &over.headers {
+                problem.0.headers.insert(name, value.clone());
+            }
+            match over.retry_after {
+                Some(time) => problem.retry_after(time.as_secs_f64().ceil() as u64),
+                None => problem,
+            }
+        }
+        Refusal::Unpriced { model } => {
+            let message = format!(
+                "Nothing says what model={model} costs, and what is called with this key is paid from a budget. Set input_cost_per_token and output_cost_per_token in the deployment's litellm_params, or general_settings.fallback_price."
+            );
+            Problem::new(StatusCode::FORBIDDEN, message).kind("budget_without_price").param("model")
+        }
         Refusal::NotServed { operation, provider } => {
             let message = format!(
                 "Deployments of provider {provider} do not serve /{} in this version.",
@@ -237,6 +266,19 @@ pub(crate) fn refused(operation: Operation, no_route: &NoRoute, snapshot: &Snaps
                 received(snapshot, model)
             );
             Problem::new(StatusCode::BAD_REQUEST, message)
+        }
+        NoRoute::ModelDenied { holder, .. } => {
+            let kind = match holder {
+                Holder::Key => "key_model_access_denied",
+                Holder::Team => "team_model_access_denied",
+                Holder::User => "user_model_access_denied",
+            };
+            Problem::new(StatusCode::FORBIDDEN, no_route.public_message(model, &snapshot.table))
+                .kind(kind)
+                .param("model")
+        }
+        NoRoute::ReservationsUnknown => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, no_route.public_message(model, &snapshot.table))
         }
         NoRoute::TagMismatch { tags } => {
             let message = format!(

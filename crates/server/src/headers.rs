@@ -395,6 +395,7 @@ mod tests {
             upstream_time: Duration::from_millis(1),
             usage: None,
             cost: None,
+            caller: Arc::default(),
         }
     }
 

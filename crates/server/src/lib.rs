@@ -7,7 +7,8 @@
 //! `app.rs` every route and every layer, in order; `asked.rs` what an address asks for; `path.rs` which path calls a model; `caller.rs`
 //! who calls, and what that allows; `inbound.rs` reading a request within its limits; `routes/` what
 //! each route does; `reply.rs` the bodies that leave; `headers.rs` the response headers, all of them,
-//! with `call_id.rs` and `number.rs`; `error.rs` errors to HTTP; `metrics.rs` what is counted.
+//! with `call_id.rs` and `number.rs`; `ledger.rs` teams, keys and spend over the store; `fields.rs` what
+//! the management routes take; `error.rs` errors to HTTP; `metrics.rs` what is counted.
 
 mod activity;
 mod app;
@@ -16,8 +17,10 @@ mod call_id;
 mod caller;
 pub mod demo_upstream;
 mod error;
+mod fields;
 mod headers;
 mod inbound;
+mod ledger;
 mod listen;
 mod metrics;
 mod number;
@@ -26,6 +29,7 @@ mod reply;
 mod routes;
 mod shutdown;
 
+pub use ledger::Ledger;
 pub use listen::{Parts, Running, serve};
 pub use metrics::Metrics;
 pub use shutdown::Shutdown;

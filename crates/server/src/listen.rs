@@ -20,12 +20,12 @@ use tagrail_providers::Catalogue;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::Metrics;
 use crate::activity::Activity;
 use crate::app::{self, App};
 use crate::caller::Peer;
 use crate::inbound::MAX_HEADER_BYTES;
 use crate::shutdown::{self, Shutdown};
+use crate::{Ledger, Metrics};
 
 /// How many connections may wait to be accepted, per core.
 const BACKLOG: i32 = 1024;
@@ -48,6 +48,8 @@ pub struct Parts {
     pub router: Router,
     /// What every core records into, and `GET /metrics` answers.
     pub metrics: Arc<Metrics>,
+    /// Teams, keys and spend.
+    pub ledger: Arc<Ledger>,
     /// Where to listen; port 0 lets the system choose.
     pub address: SocketAddr,
     /// Threads; `None` takes one for every core that the process may use.
@@ -121,7 +123,11 @@ pub fn serve(parts: Parts) -> io::Result<Running> {
     let mut cores = Vec::with_capacity(threads);
     for (number, listener) in listeners.into_iter().enumerate() {
         let core = Core {
-            app: App::new(parts.router.core(parts.metrics.recorder()), parts.metrics.clone()),
+            app: App::new(
+                parts.router.core(parts.metrics.recorder()),
+                parts.metrics.clone(),
+                parts.ledger.clone(),
+            ),
             permits: permits.clone(),
             shutdown: shutdown.clone(),
             drain: parts.drain,

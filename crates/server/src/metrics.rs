@@ -346,6 +346,17 @@ mod tests {
             cost: Some(0.5),
             attempts: 1,
             cut_short: false,
+            caller: Box::leak(Box::default()),
+            call_id: "",
+            model: "gpt",
+            upstream_model: "",
+            provider: "",
+            api_base: "",
+            tags: &[],
+            end_user: None,
+            estimated: false,
+            decision: "",
+            started: std::time::SystemTime::UNIX_EPOCH,
         }
     }
 

@@ -28,6 +28,13 @@ pub(super) fn read(map: &Map, environment: &Environment<'_>, findings: &mut Find
         metrics_need_key: true,
         request_arrival_timeout: reader.seconds("request_arrival_timeout").unwrap_or(Duration::from_secs(60)),
         max_connections: reader.count("max_connections").map_or(10_000, |count| count as usize),
+        database_url: None,
+        tag_grants: true,
+        reserved_tags: Vec::new(),
+        fallback_price: None,
+        spend_retention: None,
+        disable_spend_logs: false,
+        journal_sync: Duration::from_millis(50),
     };
     if let Some(entry) = reader.entry("litellm_key_header_name")
         && settings.key_header.as_deref().is_some_and(|name| http::HeaderName::try_from(name).is_err())

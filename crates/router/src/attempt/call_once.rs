@@ -234,6 +234,7 @@ impl<'a> Try<'a> {
             upstream_time: now.saturating_duration_since(self.began),
             usage: None,
             cost: None,
+            caller: self.question.call.caller.clone(),
         }
     }
 

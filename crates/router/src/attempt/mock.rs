@@ -48,6 +48,7 @@ impl Attempts<'_> {
             upstream_time: std::time::Duration::ZERO,
             usage: Some(MOCK_USAGE),
             cost,
+            caller: question.call.caller.clone(),
         };
         Answer { facts, body }
     }

@@ -102,6 +102,7 @@ impl Case {
             match_any: !self.match_all,
             tag_prefix: self.prefix.clone(),
             mode,
+            tag_grants: true,
             guess: Arc::new(Guesses(self.guesses.clone())),
         });
         compiled.table

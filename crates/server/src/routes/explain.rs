@@ -136,6 +136,8 @@ pub(crate) fn known_tags<'a>(snapshot: &'a Snapshot, model: &str) -> Vec<&'a str
         tags: &[],
         user_agent: None,
         force_tag_filtering: false,
+        access: tagrail::routing::Access::Admin,
+        operators_choice: false,
         moment: Moment::default(),
         chance: Chance::default(),
     };

@@ -74,6 +74,8 @@ fn leads_somewhere(snapshot: &Snapshot, name: &str) -> bool {
         tags: &[],
         user_agent: None,
         force_tag_filtering: false,
+        access: tagrail::routing::Access::Admin,
+        operators_choice: false,
         moment: Moment::default(),
         chance: Chance::default(),
     };

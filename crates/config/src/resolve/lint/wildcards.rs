@@ -77,6 +77,8 @@ fn taken_by_another(
         tags: &[],
         user_agent: None,
         force_tag_filtering: false,
+        access: tagrail_routing::Access::Admin,
+        operators_choice: false,
         moment: Moment(0),
         chance: Chance::default(),
     };

@@ -1,0 +1,34 @@
+//! Teams, virtual keys, users, tags and spend: one small trait, [`Store`], and two back ends that keep
+//! it, SQLite in a file and PostgreSQL.
+//!
+//! Every change is committed and synced before it is acknowledged, and has a *generation*: a number
+//! that counts changes in the order in which they were committed, by which every process learns what
+//! it must look at again.
+//!
+//! Map: `time.rs` moments; `team.rs`, `key.rs`, `user.rs`, `tag.rs` the records, with what they share in
+//! `limits.rs`; `spend.rs` what calls cost; `reset.rs` when budgets begin anew; `change.rs` generations;
+//! `error.rs`; `sqlite.rs` and `postgres.rs` the back ends; `journal.rs` spend that is not in the store yet;
+//! `cached.rs` keys that are looked up for every request.
+
+mod change;
+mod error;
+mod key;
+mod limits;
+mod reset;
+mod spend;
+mod store;
+mod tag;
+mod team;
+mod time;
+mod user;
+
+pub use change::{Change, Changes, Generation, Kind};
+pub use error::StoreError;
+pub use key::{Identity, Key, KeyFilter, KeyHash};
+pub use limits::{Budget, Limits};
+pub use spend::{DailyBy, DailyFilter, DailySpend, Settled, SpendFilter, SpendRow, Spender, Spent};
+pub use store::{Page, Paged, Reserving, Store};
+pub use tag::Tag;
+pub use team::{Deleted, Member, Team, TeamFilter};
+pub use time::Timestamp;
+pub use user::User;
