@@ -56,7 +56,8 @@ impl Gateway {
         let resolved = loaded.resolved.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
         let metrics = Arc::new(Metrics::new());
         let router = Router::new(resolved, metrics.clone());
-        serve(Parts { router, metrics, address, threads: NonZeroUsize::new(threads), drain })
+        let ledger = std::sync::Arc::new(tagrail_server::Ledger::none());
+        serve(Parts { router, metrics, ledger, address, threads: NonZeroUsize::new(threads), drain })
     }
 
     /// One group `m` with deployments `free`, `paid` and `default`, each tagged like its id.
