@@ -23,8 +23,10 @@ class Gateway:
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.command = [binary, *arguments, "--port", str(self.port)]
-        kept = {k: v for k, v in os.environ.items() if not k.upper().endswith(("_API_KEY", "_API_BASE", "_PROXY"))}
-        self.env = {**kept, "NO_PROXY": "127.0.0.1", **(env or {})}
+        kept = {k: v for k, v in os.environ.items() if not k.upper().endswith(("_API_KEY", "_API_BASE", "_PROXY", "DATABASE_URL"))}
+        # A store of its own, so that nothing is left over from another gateway.
+        self.data = tempfile.TemporaryDirectory()
+        self.env = {**kept, "NO_PROXY": "127.0.0.1", "TAGRAIL_DATA_DIR": self.data.name, **(env or {})}
 
     def __enter__(self):
         self.log = tempfile.TemporaryFile()
@@ -70,3 +72,4 @@ class Gateway:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
         self.log.close()
+        self.data.cleanup()
