@@ -12,7 +12,7 @@ mod router;
 use crate::findings::Findings;
 use crate::node::{Entry, Map, Node, Value};
 
-pub(crate) use general::GENERAL;
+pub(crate) use general::{FALLBACK_PRICE, GENERAL};
 pub(crate) use litellm::{CHECKING_CALLBACKS, LITELLM};
 pub(crate) use params::{CALL, INFO, PARAMS, is_price};
 pub(crate) use router::ROUTER;

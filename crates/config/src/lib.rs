@@ -43,6 +43,15 @@ pub use settings::{
 /// Looks up an environment variable.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// What a store says of tags, for [`load_beside`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Reserved tags, without sign and prefix.
+    pub reserved: Vec<String>,
+    /// Teams as people call them, each with its tags as the admin wrote them.
+    pub teams: Vec<(String, Vec<String>)>,
+}
+
 /// What came of a file.
 pub struct Loaded {
     /// The configuration; `None` when an error leaves nothing to run.
@@ -59,20 +68,32 @@ pub struct Loaded {
 pub fn load(path: &Path, env: Env<'_>) -> Loaded {
     let (mut sources, mut findings) = (Sources::default(), Findings::default());
     let file = file::read(path, &mut sources, &mut findings);
-    loaded(file, env, sources, findings)
+    loaded(file, env, None, (sources, findings))
+}
+
+/// The same, held against what teams hold in a store: what is said about reservations names them.
+pub fn load_beside(path: &Path, env: Env<'_>, holdings: &Holdings) -> Loaded {
+    let (mut sources, mut findings) = (Sources::default(), Findings::default());
+    let file = file::read(path, &mut sources, &mut findings);
+    loaded(file, env, Some(holdings), (sources, findings))
 }
 
 /// Loads a text as if it were the file `name` (includes are resolved beside it).
 pub fn load_text(text: &str, name: &Path, env: Env<'_>) -> Loaded {
     let (mut sources, mut findings) = (Sources::default(), Findings::default());
     let file = file::read_text(text, name, &mut sources, &mut findings);
-    loaded(file, env, sources, findings)
+    loaded(file, env, None, (sources, findings))
 }
 
-fn loaded(file: Option<Map>, env: Env<'_>, sources: Sources, mut findings: Findings) -> Loaded {
+fn loaded(
+    file: Option<Map>,
+    env: Env<'_>,
+    holdings: Option<&Holdings>,
+    (sources, mut findings): (Sources, Findings),
+) -> Loaded {
     let (mut resolved, mut spec) = (None, None);
     if let Some(file) = file {
-        let outcome = resolve::resolve(file, env, &mut findings);
+        let outcome = resolve::resolve(file, env, holdings, &mut findings);
         let strict = outcome.resolved.general.strict && findings.has_errors();
         if !findings.refused() && !strict {
             resolved = Some(outcome.resolved);

@@ -6,6 +6,7 @@ mod draft;
 mod fallbacks;
 mod general;
 mod identity;
+mod ledger;
 mod lint;
 mod locate;
 mod policy;
@@ -20,13 +21,13 @@ use tagrail_routing::{
     DeploymentSpec, LeftOutSpec, Mistake, ProviderGuess, RoutingTable, Severity, TableSpec, regex_mistake,
 };
 
-use crate::Env;
 use crate::environment::Environment;
 use crate::findings::Findings;
 use crate::keys::TOP;
 use crate::node::{Map, Node, Place};
 use crate::reading::Wrong;
 use crate::settings::{DeploymentSettings, LeftOut, Resolved};
+use crate::{Env, Holdings};
 use deployment::{Surroundings, Unreadable};
 use draft::Draft;
 use router::Router;
@@ -48,7 +49,12 @@ pub(crate) struct Outcome {
 
 /// Resolves a file. What it says wrong is among the findings; whether they leave something to run
 /// is for the caller to ask.
-pub(crate) fn resolve(mut file: Map, process: Env<'_>, findings: &mut Findings) -> Outcome {
+pub(crate) fn resolve(
+    mut file: Map,
+    process: Env<'_>,
+    holdings: Option<&Holdings>,
+    findings: &mut Findings,
+) -> Outcome {
     TOP.check(&file, findings);
     let environment = Environment::new(&file, process, findings);
     file.entries.retain(|entry| entry.key != "environment_variables");
@@ -59,8 +65,7 @@ pub(crate) fn resolve(mut file: Map, process: Env<'_>, findings: &mut Findings) 
     let litellm_map = section(&file, "litellm_settings", findings).unwrap_or(&empty);
     let general_map = section(&file, "general_settings", findings).unwrap_or(&empty);
     let router = router::read(router_map, litellm_map, &environment, findings);
-    let mut general = general::read(general_map, &environment, findings);
-    general.metrics_need_key = router.metrics_need_key;
+    let general = general::read(general_map, &router, &environment, findings);
 
     let mut fleet = Fleet::read(&file, &router, &environment, findings);
     let spec = TableSpec {
@@ -72,14 +77,22 @@ pub(crate) fn resolve(mut file: Map, process: Env<'_>, findings: &mut Findings) 
         match_any: router.match_any,
         tag_prefix: router.tag_prefix,
         mode: router.mode,
-        tag_grants: router.mode == tagrail_routing::RoutingMode::Tagrail,
+        tag_grants: general.tag_grants,
         guess: Arc::new(CatalogueGuess(Catalogue)),
     };
     let compiled = RoutingTable::compile(spec.clone());
     for mistake in compiled.mistakes {
         fleet.note(mistake, &spec, &[router_map, litellm_map], findings);
     }
-    let seen = lint::Seen { spec: &spec, table: &compiled.table, nodes: &fleet.nodes, router: router_map };
+    let seen = lint::Seen {
+        spec: &spec,
+        table: &compiled.table,
+        nodes: &fleet.nodes,
+        router: router_map,
+        general: general_map,
+        reserved: &general.reserved_tags,
+        holdings,
+    };
     lint::look(&seen, findings);
     fleet.shadows(&compiled.table, findings);
     let resolved = Resolved {
@@ -159,6 +172,7 @@ impl<'a> Fleet<'a> {
     ) {
         match Target::build(&draft.target, &|name| environment.get(name)) {
             Ok(target) => {
+                let access_groups = draft.spec.access_groups.clone();
                 self.specs.push(draft.spec);
                 self.nodes.push(node);
                 self.settings.push(DeploymentSettings {
@@ -173,7 +187,7 @@ impl<'a> Fleet<'a> {
                     price: draft.price,
                     shown_params: draft.shown_params,
                     info: draft.info,
-                    access_groups: draft.access_groups,
+                    access_groups,
                 });
             }
             Err(error) => {

@@ -5,7 +5,9 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use tagrail_config::{DeploymentSettings, Loaded, Resolved, load, load_text, mode_differences};
+use tagrail_config::{
+    DeploymentSettings, Holdings, Loaded, Resolved, load, load_beside, load_text, mode_differences,
+};
 use tagrail_routing::DeploymentSpec;
 
 /// The environment of every case.
@@ -114,6 +116,7 @@ fn every_code_has_a_case() {
         "bad-regex",
         "bad-target",
         "bad-value",
+        "default-reserved",
         "duplicate-id",
         "duplicate-key",
         "emptied-default",
@@ -121,6 +124,7 @@ fn every_code_has_a_case() {
         "fail-open-group",
         "fallback-text",
         "fewer-stars",
+        "grants-off",
         "guessed-provider",
         "include-again",
         "include-missing",
@@ -131,10 +135,13 @@ fn every_code_has_a_case() {
         "not-settable",
         "not-utf8",
         "not-yet-supported",
+        "odd-reservation",
         "odd-tag",
         "open-end",
         "order-hides",
+        "reserved-unused",
         "shadowed-wildcard",
+        "shared-reservation",
         "string-switch",
         "tag-switch-conflict",
         "tags-off",
@@ -150,6 +157,83 @@ fn every_code_has_a_case() {
         "yaml",
     ];
     assert_eq!(codes.into_iter().collect::<Vec<_>>(), expected);
+}
+
+/// What `lint-reservations.yaml` is told when a store is asked, and when it is not.
+fn said_of_reservations(holdings: Option<&Holdings>) -> Vec<String> {
+    let path = folder().join("lint-reservations.yaml");
+    let loaded = match holdings {
+        Some(holdings) => load_beside(&path, &environment, holdings),
+        None => load(&path, &environment),
+    };
+    loaded.diagnostics.into_iter().map(|found| format!("{}: {}", found.code, found.message)).collect()
+}
+
+fn holdings(reserved: &[&str], teams: &[(&str, &[&str])]) -> Holdings {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let teams = teams.iter().map(|(name, tags)| ((*name).to_owned(), owned(tags))).collect();
+    Holdings { reserved: owned(reserved), teams }
+}
+
+#[test]
+fn teams_of_a_store_are_named_where_two_reach_a_deployment() {
+    let two = holdings(&[], &[("blue", &["&teamA"]), ("red", &["teamB"]), ("green", &["!teamB"])]);
+    let said = said_of_reservations(Some(&two));
+    let sentence = "shared-reservation: `a-or-b` is reached by team `blue` through `teamA`, and by team `red` through `teamB`";
+    assert!(said.iter().any(|line| line.starts_with(sentence)), "{said:#?}");
+}
+
+#[test]
+fn one_team_behind_both_tags_shares_with_nobody() {
+    for tags in [&["teamA", "teamB"] as &[&str], &["teamA"], &[]] {
+        let said = said_of_reservations(Some(&holdings(&[], &[("blue", tags)])));
+        assert!(!said.iter().any(|line| line.starts_with("shared-reservation")), "{said:#?}");
+    }
+    assert!(said_of_reservations(None).iter().any(|line| line.starts_with("shared-reservation")));
+}
+
+#[test]
+fn tags_that_a_store_reserves_count_like_those_of_the_file() {
+    let said = said_of_reservations(Some(&holdings(&["fast"], &[("q", &["fast"]), ("r", &["teamB"])])));
+    let sentence =
+        "shared-reservation: `a-or-b` is reached by team `q` through `fast`, and by team `r` through";
+    assert!(said.iter().any(|line| line.starts_with(sentence)), "{said:#?}");
+}
+
+#[test]
+fn the_database_may_be_named_by_the_environment() {
+    let of = |text: &str, url: &'static str| {
+        load_text(text, Path::new("c.yaml"), &move |name| (name == "DATABASE_URL").then(|| url.to_owned()))
+    };
+    let url = |loaded: &Loaded| {
+        let general = &loaded.resolved.as_ref().unwrap().general;
+        general.database_url.as_ref().map(|url| url.reveal().to_owned())
+    };
+    assert_eq!(url(&of("model_list: []", "postgres://h/d")).as_deref(), Some("postgres://h/d"));
+    let written = "{model_list: [], general_settings: {database_url: 'sqlite:a.db'}}";
+    assert_eq!(url(&of(written, "mysql://not-asked")).as_deref(), Some("sqlite:a.db"));
+    assert_eq!(url(&of("model_list: []", "")), None);
+
+    let refused = of("model_list: []", "mysql://root:hunter2@h/d");
+    assert!(refused.resolved.is_none());
+    let said = refused.diagnostics[0].to_string();
+    assert!(said.contains("DATABASE_URL") && said.contains("`mysql:`"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn reservations_hold_by_mode_unless_the_file_says_otherwise() {
+    for (mode, written, hold) in [
+        ("tagrail", "", true),
+        ("litellm", "", false),
+        ("tagrail", "tag_grants: false", false),
+        ("litellm", "tag_grants: true", true),
+    ] {
+        let text = format!("{{router_settings: {{routing_mode: {mode}}}, general_settings: {{{written}}}}}");
+        let loaded = load_text(&text, Path::new("c.yaml"), &environment);
+        assert_eq!(loaded.resolved.unwrap().general.tag_grants, hold, "{mode} {written}");
+        assert_eq!(loaded.spec.unwrap().tag_grants, hold, "{mode} {written}");
+    }
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use super::Section;
 
-/// What LiteLLM's proxy reads here, and `strict_config`, `request_arrival_timeout` and
-/// `max_connections`, which are Tagrail's own.
+/// What LiteLLM's proxy reads here, and what is Tagrail's own: `strict_config`,
+/// `request_arrival_timeout`, `max_connections`, `tag_grants`, `reserved_tags`, `fallback_price` and
+/// `spend_journal_sync_interval`.
 pub(crate) const GENERAL: Section = Section {
     name: "general_settings",
     used: &[
@@ -14,6 +15,13 @@ pub(crate) const GENERAL: Section = Section {
         "strict_config",
         "request_arrival_timeout",
         "max_connections",
+        "database_url",
+        "tag_grants",
+        "reserved_tags",
+        "fallback_price",
+        "disable_spend_logs",
+        "maximum_spend_logs_retention_period",
+        "spend_journal_sync_interval",
     ],
     quiet: &[
         "alert_to_webhook_url",
@@ -24,17 +32,13 @@ pub(crate) const GENERAL: Section = Section {
         "allow_cli_sso_verification_uri_complete",
         "allow_client_side_credentials",
         "allow_public_health_readiness_details",
-        "allow_requests_on_db_unavailable",
         "allow_unmanaged_response_ids",
         "allow_user_auth",
         "auto_redirect_ui_login_to_sso",
         "cancel_on_disconnect",
         "control_plane_url",
         "custom_auth_run_common_checks",
-        "custom_key_generate",
-        "custom_key_update",
         "custom_sso",
-        "custom_team_metadata_validate",
         "custom_ui_sso_sign_in_handler",
         "database_args",
         "database_connect_timeout",
@@ -57,12 +61,8 @@ pub(crate) const GENERAL: Section = Section {
         "disable_master_key_return",
         "disable_password_login_when_sso_enabled",
         "disable_prisma_schema_update",
-        "disable_reset_budget",
-        "disable_budget_reservation",
         "disable_responses_id_security",
         "disable_retry_on_max_parallel_request_limit_error",
-        "disable_spend_logs",
-        "disable_spend_updates",
         "enable_mcp_registry",
         "enable_openai_websocket_passthrough",
         "enable_public_model_hub",
@@ -84,7 +84,6 @@ pub(crate) const GENERAL: Section = Section {
         "maximum_spend_logs_cleanup_max_batches",
         "maximum_spend_logs_cleanup_run_budget",
         "maximum_spend_logs_retention_interval",
-        "maximum_spend_logs_retention_period",
         "mcp_allow_all_keys_respects_mcp_scope",
         "mcp_client_side_auth_header_name",
         "mcp_internal_ip_ranges",
@@ -109,13 +108,10 @@ pub(crate) const GENERAL: Section = Section {
         "proxy_budget_rescheduler_min_time",
         "proxy_config_reload_interval_seconds",
         "scheduled_job_stagger",
-        "service_account_settings",
         "skip_batch_input_file_rate_limiting_for_models",
         "skip_batch_input_file_rate_limiting_for_providers",
         "spend_report_frequency",
-        "store_prompts_in_spend_logs",
         "supported_db_objects",
-        "team_metadata_schema",
         "team_metadata_validation_error_message",
         "team_metadata_validation_timeout",
         "track_unmanaged_batch_cost",
@@ -136,13 +132,26 @@ pub(crate) const GENERAL: Section = Section {
         "enable_drain_endpoint",
     ],
     later: &[
-        ("database_url", "there are no teams and virtual keys, and the master key alone opens"),
         ("store_model_in_db", "the models are those of this file"),
-        ("tag_grants", "there are no teams yet, and the master key may use every tag"),
-        ("reserved_tags", "there are no teams yet, and the master key may use every tag"),
         ("alerting", "no alert is sent"),
-        ("apply_user_budget_to_team_keys", "no budget is kept"),
-        ("fail_closed_budget_enforcement", "no budget is kept"),
+        ("apply_user_budget_to_team_keys", "whether a user's budget holds for keys of a team is no choice"),
+        (
+            "fail_closed_budget_enforcement",
+            "while the database is gone, budgets are held against what this process knows",
+        ),
+        ("disable_reset_budget", "budgets begin anew when their time has come"),
+        ("disable_budget_reservation", "a call always reserves what it may cost"),
+        ("disable_spend_updates", "what calls cost is always written down"),
+        ("store_prompts_in_spend_logs", "prompts and answers are never kept"),
+        (
+            "allow_requests_on_db_unavailable",
+            "while the database is gone, known keys go on and unknown ones wait for it",
+        ),
+        ("service_account_settings", "keys of service accounts are keys like others"),
+        ("custom_key_generate", "it is Python code, and none is loaded; only admins make keys"),
+        ("custom_key_update", "it is Python code, and none is loaded; only admins change keys"),
+        ("custom_team_metadata_validate", "it is Python code, and none is loaded"),
+        ("team_metadata_schema", "metadata of teams is kept as it comes"),
         ("always_include_stream_usage", "a stream says what the client asked for"),
         ("background_health_checks", "only calls decide on a deployment's health"),
         ("enable_health_check_routing", "only calls decide on a deployment's health"),
@@ -156,9 +165,15 @@ pub(crate) const GENERAL: Section = Section {
         ("forward_client_headers_to_llm_api", "headers of clients are not sent upstream"),
         ("forward_llm_provider_auth_headers", "headers of clients are not sent upstream"),
         ("forward_openai_org_id", "headers of clients are not sent upstream"),
-        ("max_parallel_requests", "requests are not limited by number; see `max_connections`"),
-        ("global_max_parallel_requests", "requests are not limited by number; see `max_connections`"),
-        ("max_in_flight_requests_per_worker", "requests are not limited by number; see `max_connections`"),
+        ("max_parallel_requests", "all callers together are not limited by number; see `max_connections`"),
+        (
+            "global_max_parallel_requests",
+            "all callers together are not limited by number; see `max_connections`",
+        ),
+        (
+            "max_in_flight_requests_per_worker",
+            "all callers together are not limited by number; see `max_connections`",
+        ),
         ("max_queued_requests_per_worker", "requests are not queued"),
         ("admission_queue_timeout_seconds", "requests are not queued"),
         ("max_response_size_mb", "replies pass in pieces, of any size"),
@@ -172,7 +187,7 @@ pub(crate) const GENERAL: Section = Section {
         ("use_client_credentials_pass_through_routes", "no pass-through route is served"),
         ("search_tools", "no search route is served"),
         ("plugins", "plug-ins are Python code, and none is loaded"),
-        ("token_rate_limit_type", "no rate is limited"),
+        ("token_rate_limit_type", "tokens per minute are those of prompts and answers"),
         ("user_url_validation", "no URL of a client is fetched"),
         ("user_url_allowed_hosts", "no URL of a client is fetched"),
         (
@@ -198,4 +213,13 @@ pub(crate) const GENERAL: Section = Section {
         ("enforce_rbac", "roles would not be checked"),
         ("role_permissions", "roles would not be checked"),
     ],
+};
+
+/// `general_settings.fallback_price`.
+pub(crate) const FALLBACK_PRICE: Section = Section {
+    name: "`fallback_price`",
+    used: &["input_cost_per_token", "output_cost_per_token"],
+    quiet: &[],
+    later: &[],
+    guards: &[],
 };

@@ -54,7 +54,7 @@ pub(crate) const ROUTER: Section = Section {
         ("enable_pre_call_checks", "a prompt that is too long is refused by the provider instead"),
         ("enable_pre_call_check", "a prompt that is too long is refused by the provider instead"),
         ("optional_pre_call_checks", "no such check is made"),
-        ("provider_budget_config", "no budget is kept"),
+        ("provider_budget_config", "budgets are those of callers, not of providers"),
         ("cache_responses", "no reply is cached"),
         ("redis_url", "cooldowns are kept in this process"),
         ("redis_host", "cooldowns are kept in this process"),

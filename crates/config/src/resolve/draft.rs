@@ -29,7 +29,6 @@ pub(super) struct Draft {
     pub(super) price: PriceOverride,
     pub(super) shown_params: serde_json::Map<String, serde_json::Value>,
     pub(super) info: serde_json::Map<String, serde_json::Value>,
-    pub(super) access_groups: Vec<String>,
 }
 
 /// The maps of one deployment.
@@ -87,11 +86,11 @@ fn start(written: &Written<'_>, findings: &mut Findings) -> (Draft, Vec<Wrong>) 
             tag_filtering: reader.flag("enable_tag_filtering"),
             allow_fail_open: reader.flag("allow_fail_open").unwrap_or(false),
             blocked: reader.flag("blocked").unwrap_or(false),
+            access_groups: reader.texts("access_groups").unwrap_or_default(),
             ..DeploymentSpec::default()
         },
         cooldown_time: reader.seconds("cooldown_time"),
         allowed_fails: policy::allowed_fails(&mut reader),
-        access_groups: reader.texts("access_groups").unwrap_or_default(),
         ..Draft::default()
     };
     (draft, reader.wrong)

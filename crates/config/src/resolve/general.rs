@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use tagrail_providers::Secret;
+use tagrail_routing::RoutingMode;
 
+use super::ledger;
+use super::router::Router;
 use crate::environment::Environment;
 use crate::findings::Findings;
 use crate::keys::GENERAL;
@@ -14,10 +17,16 @@ use crate::settings::GeneralSettings;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Reads the map.
-pub(super) fn read(map: &Map, environment: &Environment<'_>, findings: &mut Findings) -> GeneralSettings {
+pub(super) fn read(
+    map: &Map,
+    router: &Router<'_>,
+    environment: &Environment<'_>,
+    findings: &mut Findings,
+) -> GeneralSettings {
     GENERAL.check(map, findings);
+    let fallback_price = ledger::fallback_price(map, findings);
     let mut reader = Reader::new(map, findings);
-    let settings = GeneralSettings {
+    let mut settings = GeneralSettings {
         master_key: master_key(&mut reader, map, environment),
         key_header: reader.text("litellm_key_header_name"),
         completion_model: reader.text("completion_model"),
@@ -25,23 +34,36 @@ pub(super) fn read(map: &Map, environment: &Environment<'_>, findings: &mut Find
             .number("max_request_size_mb")
             .map_or(32 * 1024 * 1024, |mb| (mb * MIB) as usize),
         strict: reader.flag("strict_config").unwrap_or(false),
-        metrics_need_key: true,
+        metrics_need_key: router.metrics_need_key,
         request_arrival_timeout: reader.seconds("request_arrival_timeout").unwrap_or(Duration::from_secs(60)),
         max_connections: reader.count("max_connections").map_or(10_000, |count| count as usize),
-        database_url: None,
-        tag_grants: true,
-        reserved_tags: Vec::new(),
-        fallback_price: None,
-        spend_retention: None,
-        disable_spend_logs: false,
-        journal_sync: Duration::from_millis(50),
+        database_url: ledger::database_url(&mut reader),
+        tag_grants: reader.flag("tag_grants").unwrap_or(router.mode == RoutingMode::Tagrail),
+        reserved_tags: ledger::reserved_tags(&mut reader, router),
+        fallback_price,
+        spend_retention: ledger::retention(&mut reader),
+        disable_spend_logs: reader.flag("disable_spend_logs").unwrap_or(false),
+        journal_sync: ledger::journal_sync(&mut reader),
     };
+    no_header_name(&mut reader, &settings);
+    serves_nothing(&mut reader, &settings);
+    reader.refuse_wrong();
+    settings.database_url = settings.database_url.or_else(|| ledger::database_of(environment, findings));
+    settings
+}
+
+/// A name that no header can have.
+fn no_header_name(reader: &mut Reader<'_, '_>, settings: &GeneralSettings) {
     if let Some(entry) = reader.entry("litellm_key_header_name")
         && settings.key_header.as_deref().is_some_and(|name| http::HeaderName::try_from(name).is_err())
     {
         let message = "`litellm_key_header_name` is the name of a header, and this can be none".to_owned();
         reader.reject("bad-value", entry.value.at, message, None);
     }
+}
+
+/// Limits that let nothing through.
+fn serves_nothing(reader: &mut Reader<'_, '_>, settings: &GeneralSettings) {
     for (key, zero) in [
         ("max_connections", settings.max_connections == 0),
         ("max_request_size_mb", settings.max_body_bytes == 0),
@@ -56,8 +78,6 @@ pub(super) fn read(map: &Map, environment: &Environment<'_>, findings: &mut Find
             );
         }
     }
-    reader.refuse_wrong();
-    settings
 }
 
 /// `master_key`, else `LITELLM_MASTER_KEY`. One that names an unset variable, or is empty, was meant

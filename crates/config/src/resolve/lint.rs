@@ -2,13 +2,15 @@
 //! depend on every one of these rules.
 
 mod balance;
+mod reservations;
 mod tags;
 mod wildcards;
 
 use tagrail_providers::Catalogue;
 use tagrail_routing::{DeploymentIndex, DeploymentSpec, RoutingMode, RoutingTable, TableSpec};
 
-use super::locate;
+use super::{ledger, locate};
+use crate::Holdings;
 use crate::findings::Findings;
 use crate::node::{Map, Node, Place, Value};
 use crate::reading::as_whole;
@@ -21,6 +23,12 @@ pub(super) struct Seen<'a> {
     pub(super) nodes: &'a [&'a Node],
     /// `router_settings`.
     pub(super) router: &'a Map,
+    /// `general_settings`.
+    pub(super) general: &'a Map,
+    /// `reserved_tags`, as they are understood.
+    pub(super) reserved: &'a [String],
+    /// What the store says besides, where it was asked.
+    pub(super) holdings: Option<&'a Holdings>,
 }
 
 /// The deployments of one `model_name`.
@@ -42,6 +50,7 @@ pub(super) fn look(seen: &Seen<'_>, findings: &mut Findings) {
     let groups = seen.groups();
     three_fails(seen, findings);
     tags::look(seen, &groups, findings);
+    reservations::look(seen, &groups, findings);
     for group in &groups {
         balance::look(group, findings);
     }
