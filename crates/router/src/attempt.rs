@@ -205,17 +205,20 @@ impl Attempts<'_> {
         // The clock is not cheap: a call's first question is asked when it came.
         let moment =
             if question.depth == 0 { self.router.moment(self.account.started()) } else { self.router.now() };
-        let request = RouteRequest {
-            model: question.model,
-            tags: question.tags,
-            user_agent: question.call.user_agent(),
-            force_tag_filtering: false,
-            access: tagrail_routing::Access::Admin,
-            operators_choice: false,
-            moment,
-            chance: self.router.chance(),
-        };
-        snapshot.table.decide(&request, snapshot.board()).map_err(Refusal::NoRoute)
+        let decided = snapshot.as_caller(&question.call.caller, |access| {
+            let request = RouteRequest {
+                model: question.model,
+                tags: question.tags,
+                user_agent: question.call.user_agent(),
+                force_tag_filtering: false,
+                access,
+                operators_choice: false,
+                moment,
+                chance: self.router.chance(),
+            };
+            snapshot.table.decide(&request, snapshot.board())
+        });
+        decided.map_err(Refusal::NoRoute)
     }
 
     /// The plan's next choice that can serve this call. A round yields every deployment once, so

@@ -123,11 +123,22 @@ pub trait Recorder: Send + Sync {
     fn cooled(&self, deployment: &str, until: Duration) {
         let _ = (deployment, until);
     }
+
+    /// Whether everything of an [`Outcome`] is wanted. Otherwise what costs something to gather is left
+    /// empty: call id, names of models, tags, address, end user, decision, and estimates of tokens for
+    /// callers that nothing is counted against.
+    fn wants_details(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody counts.
 impl Recorder for () {
     fn record(&self, _: &Outcome<'_>) {}
+
+    fn wants_details(&self) -> bool {
+        false
+    }
 }
 
 /// The books of one call: written once, whichever way it ends; a call that is dropped, too.

@@ -1,11 +1,11 @@
 //! `Router::call`: admit, decide, attempt, record.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use tagrail_config::Resolved;
-use tagrail_routing::{Chance, DeploymentIndex, Explanation, Moment, RouteRequest, TagOrigin};
+use tagrail_routing::{Chance, DeploymentIndex, Explanation, Moment, Reservations, RouteRequest, TagOrigin};
 use tokio::time::Instant;
 
 use crate::scoreboard::Scoreboard;
@@ -24,6 +24,16 @@ pub struct Router {
 struct Shared {
     snapshot: ArcSwap<Snapshot>,
     scoreboard: Scoreboard,
+    holdings: Mutex<Holdings>,
+}
+
+/// What is reserved, as text. Its lock orders [`Router::reserve`] and [`Router::replace`]: no table is
+/// ever in use with other reservations than these.
+#[derive(Default)]
+struct Holdings {
+    reservations: Reservations,
+    /// Configurations that calls under way may still be using.
+    former: Vec<Weak<Snapshot>>,
 }
 
 /// What one runtime has for itself.
@@ -50,10 +60,12 @@ impl Router {
     /// first call over TLS.
     pub fn new(resolved: Resolved, recorder: Arc<dyn Recorder>) -> Router {
         let scoreboard = Scoreboard::new();
-        let snapshot = ArcSwap::from_pointee(Snapshot::new(resolved, &scoreboard));
+        let holdings = Mutex::<Holdings>::default();
+        let snapshot = Snapshot::new(resolved, &scoreboard, &Reservations::default());
+        let snapshot = ArcSwap::from_pointee(snapshot);
         let transport = Transport::new(Arc::new(Way::new()));
         let core = Core { transport, recorder, sequence: AtomicU64::new(0) };
-        Router { shared: Arc::new(Shared { snapshot, scoreboard }), core: Arc::new(core) }
+        Router { shared: Arc::new(Shared { snapshot, scoreboard, holdings }), core: Arc::new(core) }
     }
 
     /// The same router with connections and a recorder of its own: one for every runtime.
@@ -71,7 +83,24 @@ impl Router {
     /// Puts another configuration in use, at once and whole. Calls under way keep theirs; what is
     /// known of a deployment stays with its id.
     pub fn replace(&self, resolved: Resolved) {
-        self.shared.snapshot.store(Arc::new(Snapshot::new(resolved, &self.shared.scoreboard)));
+        let Shared { snapshot, scoreboard, holdings } = &*self.shared;
+        let mut holdings = holdings.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = Arc::new(Snapshot::new(resolved, scoreboard, &holdings.reservations));
+        let former = Arc::downgrade(&snapshot.swap(next));
+        holdings.former.retain(|known| known.strong_count() > 0);
+        holdings.former.push(former);
+    }
+
+    /// Says which tags are reserved: at once, for calls under way too, and for every configuration to
+    /// come. What a configuration's own `reserved_tags` say is added to it.
+    pub fn reserve(&self, reservations: Reservations) {
+        let Shared { snapshot, holdings, .. } = &*self.shared;
+        let mut holdings = holdings.lock().unwrap_or_else(PoisonError::into_inner);
+        snapshot.load().reserve(&reservations);
+        for former in holdings.former.iter().filter_map(Weak::upgrade) {
+            former.reserve(&reservations);
+        }
+        holdings.reservations = reservations;
     }
 
     /// Answers a call. Dropping the future ends the upstream call.
@@ -108,17 +137,19 @@ impl Router {
             return Err(Box::new(CallError { refusal, snapshot, model: String::new(), timeout: None }));
         };
         let tags = call.tags(snapshot.table.rules());
-        let request = RouteRequest {
-            model: &model,
-            tags: &tags,
-            user_agent: call.user_agent(),
-            force_tag_filtering: false,
-            access: tagrail_routing::Access::Admin,
-            operators_choice: false,
-            moment: self.now(),
-            chance: self.chance(),
-        };
-        let explanation = snapshot.table.explain(&request, snapshot.board());
+        let explanation = snapshot.as_caller(&call.caller, |access| {
+            let request = RouteRequest {
+                model: &model,
+                tags: &tags,
+                user_agent: call.user_agent(),
+                force_tag_filtering: false,
+                access,
+                operators_choice: false,
+                moment: self.now(),
+                chance: self.chance(),
+            };
+            snapshot.table.explain(&request, snapshot.board())
+        });
         let tags = tags.iter().map(|tag| (tag.text.to_string(), tag.origin)).collect();
         Ok(Explained { explanation, snapshot, model, tags })
     }

@@ -2,14 +2,17 @@
 
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tagrail_config::{DeploymentSettings, GeneralSettings, LeftOut, Resolved, RouterSettings};
 use tagrail_providers::{Catalogue, ModelFacts, Price, UpstreamError};
-use tagrail_routing::{Decision, DeploymentIndex, DeploymentSpec, Moment, RoutingTable};
+use tagrail_routing::{
+    Access, Decision, DeploymentIndex, DeploymentSpec, Moment, Reservations, Reserved, RoutingTable,
+};
 
-use crate::Recorder;
 use crate::header_text::header_text;
 use crate::scoreboard::{Board, Failure, Scoreboard, State};
+use crate::{Caller, Recorder};
 
 /// One configuration, immutable.
 pub struct Snapshot {
@@ -23,6 +26,8 @@ pub struct Snapshot {
     pub general: GeneralSettings,
     /// Left out for a mistake.
     pub left_out: Vec<LeftOut>,
+    /// Which tags are reserved, resolved for this very table; see [`crate::Router::reserve`].
+    pub reserved: ArcSwap<Reserved>,
     labels: Vec<Labels>,
     board: Board,
     /// Of the models as configured, each looked up at its first call: reading the catalogue would
@@ -42,7 +47,7 @@ pub struct Labels {
 }
 
 impl Snapshot {
-    pub(crate) fn new(resolved: Resolved, scoreboard: &Scoreboard) -> Snapshot {
+    pub(crate) fn new(resolved: Resolved, scoreboard: &Scoreboard, reservations: &Reservations) -> Snapshot {
         let Resolved { table, deployments, router, general, left_out, .. } = resolved;
         let specs = table.deployments();
         let labels =
@@ -53,7 +58,21 @@ impl Snapshot {
         };
         let board = Board(specs.iter().zip(&deployments).map(state).collect());
         scoreboard.retain(|id| table.by_id(id).is_some());
-        Snapshot { table, deployments, router, general, left_out, labels, board, prices }
+        let reserved = ArcSwap::from_pointee(resolve(&table, &general, reservations));
+        Snapshot { table, deployments, router, general, left_out, reserved, labels, board, prices }
+    }
+
+    /// Puts other reservations in use.
+    pub(crate) fn reserve(&self, reservations: &Reservations) {
+        self.reserved.store(Arc::new(resolve(&self.table, &self.general, reservations)));
+    }
+
+    /// Asks something of the table as a caller: with its policy, and what is reserved at this moment.
+    pub fn as_caller<T>(&self, caller: &Caller, ask: impl FnOnce(Access<'_>) -> T) -> T {
+        match &caller.policy {
+            None => ask(Access::Admin),
+            Some(policy) => ask(Access::Caller { policy, reserved: &self.reserved.load() }),
+        }
     }
 
     pub(crate) fn board(&self) -> &Board {
@@ -115,6 +134,18 @@ impl Snapshot {
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Snapshot({} deployments)", self.deployments.len())
+    }
+}
+
+/// What the configuration reserves is reserved whatever else is known, so that a new configuration never
+/// runs with the old one's.
+fn resolve(table: &RoutingTable, general: &GeneralSettings, reservations: &Reservations) -> Reserved {
+    match reservations {
+        Reservations::Known(tags) if !general.reserved_tags.is_empty() => {
+            let own = general.reserved_tags.iter().cloned();
+            table.reserve(&Reservations::Known(tags.iter().cloned().chain(own).collect()))
+        }
+        _ => table.reserve(reservations),
     }
 }
 
