@@ -59,9 +59,11 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper", &["tagrail-server", "tagrail"]),
     ("hyper-util", &["tagrail-server", "tagrail"]),
     ("tokio-rustls", &["tagrail", "tagrail-testkit"]),
-    ("rustls", &["tagrail", "tagrail-testkit"]),
+    ("rustls", &["tagrail", "tagrail-cli", "tagrail-testkit"]),
+    ("rustls-native-certs", &["tagrail", "tagrail-cli"]),
     ("sqlx", &["tagrail-store"]),
     ("clap", &["tagrail-cli"]),
+    ("ureq", &["tagrail-cli"]),
 ];
 
 /// Neither they nor anything below them may wait, open a socket or draw a number.
