@@ -12,6 +12,7 @@
 
 mod change;
 mod error;
+mod journal;
 mod key;
 mod limits;
 mod reset;
@@ -24,6 +25,7 @@ mod user;
 
 pub use change::{Change, Changes, Generation, Kind};
 pub use error::StoreError;
+pub use journal::{Batch, Journal, JournalHealth, Reader, RowId, RowIds, TooLong, Writer};
 pub use key::{Identity, Key, KeyFilter, KeyHash};
 pub use limits::{Budget, Limits};
 pub use spend::{DailyBy, DailyFilter, DailySpend, Settled, SpendFilter, SpendRow, Spender, Spent};
