@@ -1,12 +1,26 @@
 //! What the management routes take: every field with what it may hold and who may write it. Bodies are
 //! read by these lists, `/openapi.json` is made from them, and a test writes every field as every role.
+//!
+//! Map: here the lists and what came of reading by them; `fields/document.rs` JSON without doubt about
+//! what it says; `fields/value.rs` whether a value fits; `fields/near.rs` what a misspelt name meant;
+//! `fields/limits.rs` and `fields/labels.rs` what teams, keys, users and tags share.
 
+mod document;
+pub(crate) mod labels;
+pub(crate) mod limits;
+mod near;
+mod value;
+
+use std::collections::BTreeMap;
+
+use axum::Json;
 use axum::body::Body;
-use http::Request;
-use serde_json::{Map, Value};
+use http::{Request, StatusCode, Uri};
+use serde_json::{Map, Value, json};
 use tagrail::config::GeneralSettings;
 
 use crate::error::Problem;
+use crate::inbound;
 
 /// One field of a body or a query string.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +38,10 @@ pub(crate) struct Field {
 /// What a field may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holds {
-    /// A string.
+    /// A string on one line.
     Text,
+    /// A string of any number of lines.
+    Prose,
     /// `true` or `false`.
     Flag,
     /// A whole number, zero or more.
@@ -34,6 +50,8 @@ pub(crate) enum Holds {
     Money,
     /// A duration: `30s`, `15m`, `1h`, `7d`, `1w`, `1mo`.
     Duration,
+    /// A duration, or `-1` for ever.
+    Lifetime,
     /// A moment in RFC 3339.
     Moment,
     /// A list of strings.
@@ -62,7 +80,44 @@ pub(crate) enum Use {
     Kept(&'static str),
 }
 
-/// A body as it was asked for: read, checked, nothing in it but known fields.
+/// A field that has its effect.
+pub(crate) const fn acts(name: &'static str, holds: Holds, says: &'static str) -> Field {
+    Field { name, holds, says, use_: Use::Acts }
+}
+
+/// A field that is kept for LiteLLM's sake, with the warning for whoever relies on it.
+pub(crate) const fn kept(name: &'static str, holds: Holds, warning: &'static str) -> Field {
+    Field { name, holds, says: "Kept and given back; it has no effect here.", use_: Use::Kept(warning) }
+}
+
+/// Several lists as one.
+macro_rules! lists {
+    ($($list:expr),+ $(,)?) => {
+        &{
+            const ALL: usize = 0 $(+ $list.len())+;
+            $crate::fields::joined::<ALL>(&[$($list),+])
+        }
+    };
+}
+pub(crate) use lists;
+
+/// What [`lists!`] expands to.
+pub(crate) const fn joined<const ALL: usize>(lists: &[&[Field]]) -> [Field; ALL] {
+    let mut all = [acts("", Holds::Any, ""); ALL];
+    let (mut at, mut list) = (0, 0);
+    while list < lists.len() {
+        let mut field = 0;
+        while field < lists[list].len() {
+            all[at] = lists[list][field];
+            at += 1;
+            field += 1;
+        }
+        list += 1;
+    }
+    all
+}
+
+/// A body or a query string as it was asked for: read, checked, nothing in it but known fields.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     /// By name, in the order of the body.
@@ -81,7 +136,139 @@ impl Asked {
         general: &GeneralSettings,
         fields: &[Field],
     ) -> Result<Asked, Problem> {
-        let _ = (request, general, fields);
-        Ok(Asked::default())
+        let (parts, body) = request.into_parts();
+        let body = inbound::read(&parts.headers, body, general).await?;
+        Asked::of(document::object(&body)?, fields)
+    }
+
+    /// Reads a query string by its list of fields. A list of strings may be written as a parameter that
+    /// repeats.
+    ///
+    /// # Errors
+    /// As [`Asked::read`].
+    pub(crate) fn query(uri: &Uri, fields: &[Field]) -> Result<Asked, Problem> {
+        let mut named = Map::new();
+        for (name, text) in document::pairs(uri)? {
+            let holds = fields.iter().find(|field| field.name == name).map_or(Holds::Text, |it| it.holds);
+            let value = value::of_text(holds, text);
+            match (named.get_mut(&name), value) {
+                (None, value) => drop(named.insert(name, value)),
+                (Some(Value::Array(items)), Value::Array(more)) => items.extend(more),
+                (Some(_), _) => return Err(document::twice(&name)),
+            }
+        }
+        Asked::of(named, fields)
+    }
+
+    fn of(named: Map<String, Value>, fields: &[Field]) -> Result<Asked, Problem> {
+        let mut asked = Asked::default();
+        for (name, value) in named {
+            let Some(field) = fields.iter().find(|field| field.name == name) else {
+                asked.warnings.push(near::unknown(&name, fields));
+                continue;
+            };
+            let value = value::checked(field, value)?;
+            if let Use::Kept(warning) = field.use_
+                && !warning.is_empty()
+                && !value::is_empty(&value)
+            {
+                asked.warnings.push(format!("`{name}` is kept, but has no effect here: {warning}"));
+            }
+            asked.fields.insert(name, value);
+        }
+        Ok(asked)
+    }
+
+    /// Whether a field was written, be it as `null`.
+    pub(crate) fn is_there(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
+    /// Whether a field was written as `null`.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.fields.get(name).is_some_and(Value::is_null)
+    }
+
+    /// What a field holds; `None` also for `null`.
+    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A string; of durations, moments and choices too.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.value(name)?.as_str()
+    }
+
+    /// A string that must be there and say something.
+    ///
+    /// # Errors
+    /// 422.
+    pub(crate) fn needed(&self, name: &'static str) -> Result<&str, Problem> {
+        self.text(name).filter(|text| !text.is_empty()).ok_or_else(|| missing(name))
+    }
+
+    /// A flag.
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+        self.value(name)?.as_bool()
+    }
+
+    /// A whole number.
+    pub(crate) fn count(&self, name: &str) -> Option<u64> {
+        self.value(name)?.as_u64()
+    }
+
+    /// US dollars.
+    pub(crate) fn money(&self, name: &str) -> Option<f64> {
+        self.value(name)?.as_f64()
+    }
+
+    /// A list of strings.
+    pub(crate) fn texts(&self, name: &str) -> Option<Vec<String>> {
+        let items = self.value(name)?.as_array()?;
+        Some(items.iter().filter_map(|item| Some(item.as_str()?.to_owned())).collect())
+    }
+
+    /// An object of strings.
+    pub(crate) fn map(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let entries = self.value(name)?.as_object()?.iter();
+        Some(entries.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect())
+    }
+
+    /// An object of counts.
+    pub(crate) fn counts(&self, name: &str) -> Option<BTreeMap<String, u64>> {
+        let entries = self.value(name)?.as_object()?.iter();
+        Some(entries.filter_map(|(name, value)| Some((name.clone(), value.as_u64()?))).collect())
+    }
+
+    /// An object.
+    pub(crate) fn object(&self, name: &str) -> Option<&Map<String, Value>> {
+        self.value(name)?.as_object()
+    }
+
+    /// Takes the fields that are only kept over into a record. What is `null` is forgotten.
+    pub(crate) fn keep(&self, fields: &[Field], kept: &mut Map<String, Value>) {
+        for field in fields.iter().filter(|field| matches!(field.use_, Use::Kept(_))) {
+            match self.fields.get(field.name) {
+                None => {}
+                Some(Value::Null) => drop(kept.shift_remove(field.name)),
+                Some(value) => drop(kept.insert(field.name.to_owned(), value.clone())),
+            }
+        }
+    }
+
+    /// The answer, with `warnings` where there are any.
+    pub(crate) fn answered(self, mut answer: Value) -> Json<Value> {
+        if let Some(answer) = answer.as_object_mut().filter(|_| !self.warnings.is_empty()) {
+            answer.insert("warnings".to_owned(), json!(self.warnings));
+        }
+        Json(answer)
     }
 }
+
+/// 422 for a field that must be there.
+pub(crate) fn missing(name: &'static str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("`{name}` is missing.")).param(name)
+}
+
+#[cfg(test)]
+mod tests;
