@@ -19,10 +19,12 @@ pub struct Reader {
     shared: Arc<Shared>,
     segment: Arc<Segment>,
     file: File,
-    /// Where to go on.
+    /// Where to go on: how far the segment is settled once all rows that were read are.
     at: u64,
     /// In the middle of a line that is too long to be one.
     astray: bool,
+    /// The last try failed.
+    fails: bool,
 }
 
 /// What was read at once.
@@ -30,8 +32,6 @@ pub struct Reader {
 pub struct Batch {
     /// In the order in which they were written.
     pub rows: Vec<SpendRow>,
-    /// How far the segment is settled once these rows are.
-    pub upto: u64,
     /// Lines left out: not as they were written, or cut off.
     pub damaged: u64,
 }
@@ -40,7 +40,7 @@ impl Reader {
     pub(crate) fn open(shared: Arc<Shared>, segment: Arc<Segment>) -> io::Result<Reader> {
         let file = OpenOptions::new().read(true).write(true).open(segment.path())?;
         let at = segment.settled();
-        Ok(Reader { shared, segment, file, at, astray: false })
+        Ok(Reader { shared, segment, file, at, astray: false, fails: false })
     }
 
     /// The next rows, at most so many, or none when all that is written has been read. They are not
@@ -50,13 +50,11 @@ impl Reader {
     /// The file cannot be read; the next time it is tried from the same place.
     pub fn read(&mut self, most: usize) -> io::Result<Batch> {
         let end = self.segment.written();
-        let mut batch = Batch { upto: self.at, ..Batch::default() };
+        let mut batch = Batch::default();
         if self.at >= end || most == 0 {
             return Ok(batch);
         }
-        let mut piece = vec![0; usize::try_from((end - self.at).min(PIECE)).unwrap_or(0)];
-        self.file.seek(SeekFrom::Start(self.at))?;
-        self.file.read_exact(&mut piece)?;
+        let piece = self.piece(end - self.at)?;
         let is_last = self.at + piece.len() as u64 == end;
         let mut rest = piece.as_slice();
         while batch.rows.len() < most
@@ -65,18 +63,34 @@ impl Reader {
             let (line, behind) = rest.split_at(length);
             self.take(line, &mut batch);
             rest = behind.get(1..).unwrap_or_default();
-            batch.upto += length as u64 + 1;
         }
-        let no_end = batch.upto == self.at;
-        if !rest.is_empty() && batch.rows.len() < most && (is_last || no_end) {
+        if batch.rows.len() < most && (is_last || rest.len() == piece.len()) && !rest.is_empty() {
             // The tail that a crash cut off, or a line longer than any that was written.
             batch.damaged += u64::from(!self.astray);
-            batch.upto += rest.len() as u64;
             self.astray = !is_last;
+            rest = &[];
         }
-        self.at = batch.upto;
+        self.at += (piece.len() - rest.len()) as u64;
         self.note(&batch);
         Ok(batch)
+    }
+
+    /// Bytes from where it stands. An error is said once, however often it is tried again.
+    fn piece(&mut self, most: u64) -> io::Result<Vec<u8>> {
+        let mut piece = vec![0; usize::try_from(most.min(PIECE)).unwrap_or(0)];
+        let read = self.file.seek(SeekFrom::Start(self.at)).and_then(|_| self.file.read_exact(&mut piece));
+        match read {
+            Ok(()) => {
+                self.fails = false;
+                Ok(piece)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.fails, true) {
+                    tracing::error!(file = %self.segment.name(), %error, "a journal cannot be read");
+                }
+                Err(error)
+            }
+        }
     }
 
     fn take(&mut self, line: &[u8], batch: &mut Batch) {
@@ -97,14 +111,18 @@ impl Reader {
         }
     }
 
-    /// All rows up to there are in the store. Says so in the file, so that they are not read again
+    /// All rows that were read are in the store. Says so in the file, so that they are not read again
     /// after a restart; and if that fails, they are, and count once all the same.
-    pub fn settled(&mut self, upto: u64) {
-        let written = self.file.seek(SeekFrom::Start(0)).and_then(|_| self.file.write_all(&header(upto)));
+    pub fn settled(&mut self) {
+        if self.at == self.segment.settled() {
+            return;
+        }
+        let line = header(self.at);
+        let written = self.file.seek(SeekFrom::Start(0)).and_then(|_| self.file.write_all(&line));
         if let Err(error) = written {
             tracing::debug!(file = %self.segment.name(), %error, "cannot mark what is settled");
         }
-        self.segment.set_settled(upto);
+        self.segment.set_settled(self.at);
     }
 
     /// Whether everything is settled and nothing more will come.
