@@ -187,3 +187,15 @@ pub(crate) enum ChatEvent {
     /// Nothing follows.
     End,
 }
+
+impl ChatEvent {
+    /// What of the answer it carries.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Arguments { json: text, .. } => {
+                text
+            }
+            _ => "",
+        }
+    }
+}

@@ -12,8 +12,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::Operation;
 use field::{Name, Role};
 use member::{Member, Members};
+pub(crate) use value::members;
 
 /// A body that cannot be routed. 400 (or [`EnvelopeError::status`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +137,20 @@ impl Envelope {
         self.text(Name::StreamOptions)
             .and_then(|options| value::field_of(options, "include_usage"))
             .is_some_and(|wanted| wanted == "true")
+    }
+
+    /// Who the client says it asks for: `user`, on Anthropic's side `metadata.user_id`.
+    pub fn end_user(&self, operation: Operation) -> Option<Cow<'_, str>> {
+        if operation != Operation::Messages {
+            return value::string(self.raw("user")?);
+        }
+        match value::object(self.text(Name::Metadata)?)? {
+            Cow::Borrowed(object) => value::string(value::field_of(object, "user_id")?),
+            Cow::Owned(object) => {
+                let user = value::string(value::field_of(&object, "user_id")?)?;
+                Some(Cow::Owned(user.into_owned()))
+            }
+        }
     }
 
     /// Body `tags`; `None` when missing.

@@ -10,12 +10,13 @@
 //! speak one dialect, `translation.rs` the one where they do not; `dialect/` the hub and the wire
 //! formats; `framing/` bytes to frames ([`SseFramer`]); `scan.rs` the JSON scanner under the
 //! envelope and under what is read of replies; `target.rs` where a deployment lives; `price.rs` the
-//! model catalogue; `error.rs` what upstreams answer when they refuse; `mock.rs` the reply of a
+//! model catalogue; `estimate.rs` tokens that nobody has counted; `error.rs` what upstreams answer when they refuse; `mock.rs` the reply of a
 //! deployment with `mock_response`.
 
 mod dialect;
 mod envelope;
 mod error;
+mod estimate;
 mod framing;
 mod mock;
 mod operation;
@@ -29,6 +30,7 @@ mod translation;
 
 pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite};
 pub use error::{ErrorKind, UpstreamError};
+pub use estimate::{answer_tokens, prompt_tokens};
 pub use framing::{SseFrame, SseFramer, SseTooLong};
 pub use mock::{MOCK_USAGE, Mock};
 pub use operation::Operation;

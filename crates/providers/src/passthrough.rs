@@ -5,6 +5,7 @@
 //! read on the way (usage, errors, the end of a stream) is what OpenAI's API reference and Anthropic's
 //! Messages documentation call by these names.
 
+mod amount;
 mod spans;
 mod stream;
 
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::dialect::WireUsage;
+use crate::estimate::reply_tokens;
 use crate::target::Secrets;
 use crate::{Ask, Coder, ErrorKind, Operation, UpstreamError, Usage};
 
@@ -26,6 +28,8 @@ pub(crate) struct Passthrough {
     echo: Option<Bytes>,
     secrets: Secrets,
     usage: WireUsage,
+    /// Tokens of a whole reply whose upstream has not counted them.
+    counted: u64,
     stream: Stream,
 }
 
@@ -44,6 +48,7 @@ impl Passthrough {
             echo,
             secrets,
             usage: WireUsage::default(),
+            counted: 0,
             stream: Stream::new(ask.operation, withhold_usage),
         }
     }
@@ -66,6 +71,9 @@ impl Coder for Passthrough {
         }
         if let Some(usage) = spans.usage.clone() {
             self.usage.note(&body[usage]);
+        }
+        if self.stream.counts() && self.usage.usage().is_none() {
+            self.counted = reply_tokens(&body);
         }
         match (spans.model, &self.echo) {
             (Some(model), Some(echo)) => {
@@ -99,5 +107,13 @@ impl Coder for Passthrough {
 
     fn usage(&self) -> Option<Usage> {
         self.usage.usage()
+    }
+
+    fn count(&mut self) {
+        self.stream.count();
+    }
+
+    fn passed_on(&self) -> u64 {
+        self.counted.max(self.stream.passed_on())
     }
 }

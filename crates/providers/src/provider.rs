@@ -86,6 +86,14 @@ pub trait Coder: Send {
 
     /// Tokens, as far as they are known.
     fn usage(&self) -> Option<Usage>;
+
+    /// Counts what is passed on from now, for [`Coder::passed_on`].
+    fn count(&mut self) {}
+
+    /// Tokens of the answer passed on so far, by its text; an estimate. Zero without [`Coder::count`].
+    fn passed_on(&self) -> u64 {
+        0
+    }
 }
 
 /// A dialect, an address and authentication.

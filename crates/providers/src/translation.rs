@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 
 use crate::dialect::anthropic_messages::{self, Broken, Events};
 use crate::dialect::openai_chat::{self, Chunks};
+use crate::estimate::{reply_tokens, tokens};
 use crate::framing::{SseFrame, SseFramer};
 use crate::target::Secrets;
 use crate::{Ask, Coder, ErrorKind, UpstreamError, Usage};
@@ -21,6 +22,9 @@ pub(crate) struct Translation {
     framer: SseFramer,
     events: Events,
     chunks: Chunks,
+    /// Bytes of text passed on in a stream, and events with any.
+    text: (u64, u64),
+    counted: u64,
 }
 
 impl Translation {
@@ -35,6 +39,8 @@ impl Translation {
             framer: SseFramer::default(),
             events: Events::default(),
             chunks: Chunks::new(ask.created, ask.echo_model, ask.envelope.wants_usage()),
+            text: (0, 0),
+            counted: 0,
         }
     }
 
@@ -45,6 +51,8 @@ impl Translation {
         read.map_err(|broken| self.broken(&broken, &data))?;
         let usage = self.events.usage();
         for event in events {
+            let text = event.text().len() as u64;
+            self.text = (self.text.0 + text, self.text.1 + u64::from(text > 0));
             self.chunks.write(event, usage, out);
         }
         Ok(())
@@ -65,6 +73,9 @@ impl Coder for Translation {
     fn whole(&mut self, body: Bytes) -> Result<Vec<Bytes>, UpstreamError> {
         let reply = anthropic_messages::reply(&body).map_err(|broken| self.broken(&broken, &body))?;
         self.usage = reply.usage;
+        if self.usage.is_none() {
+            self.counted = reply_tokens(&body);
+        }
         let model = self.echo.clone().unwrap_or_else(|| reply.model.clone());
         Ok(vec![openai_chat::reply(reply, &model, self.created)])
     }
@@ -106,5 +117,9 @@ impl Coder for Translation {
 
     fn usage(&self) -> Option<Usage> {
         self.usage.or_else(|| self.events.usage())
+    }
+
+    fn passed_on(&self) -> u64 {
+        tokens(self.text.0).max(self.text.1).max(self.counted)
     }
 }

@@ -141,7 +141,7 @@ fn usage_that_only_the_gateway_asked_for_is_kept_back() {
 }
 
 #[test]
-fn only_chat_streams_ask_for_usage_and_not_where_it_is_refused() {
+fn streams_ask_for_usage_where_it_is_not_told_unasked_and_not_where_it_is_refused() {
     let upstream = |operation, model: &str| {
         prepare(operation, model, r#"{"model":"asked","stream":true,"messages":[]}"#, None).0
     };
@@ -149,8 +149,40 @@ fn only_chat_streams_ask_for_usage_and_not_where_it_is_refused() {
     assert!(asks(upstream(Operation::ChatCompletions, "openai/up")));
     assert!(asks(upstream(Operation::ChatCompletions, "groq/up")));
     assert!(!asks(upstream(Operation::ChatCompletions, "mistral/up")));
-    assert!(!asks(upstream(Operation::Completions, "openai/up")));
+    assert!(asks(upstream(Operation::Completions, "openai/up")));
     assert!(!asks(upstream(Operation::Responses, "openai/up")));
+}
+
+#[test]
+fn the_usage_of_a_completion_is_kept_back_too() {
+    let frames = [
+        chunk(r#""choices":[{"text":"hi","finish_reason":"stop"}]"#),
+        chunk(r#""choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3}"#),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let (out, usage) = streamed(Operation::Completions, CHAT, &frames.concat());
+    assert_eq!(out, Ok(renamed(&[frames[0].clone(), frames[2].clone()])));
+    assert_eq!(usage, Some(Usage { input: 9, output: 3, ..Usage::default() }));
+}
+
+#[test]
+fn what_is_passed_on_is_counted_where_it_is_wanted() {
+    let frame = |text: &str| {
+        chunk(&format!(r#""choices":[{{"delta":{{"content":"{text}"}},"finish_reason":null}}]"#))
+    };
+    let text = [frame(&"a".repeat(40)), frame("b"), frame(&"c".repeat(40))].concat();
+    for (count, tokens) in [(true, 21), (false, 0)] {
+        let mut coder = coder(Operation::ChatCompletions, CHAT);
+        if count {
+            coder.count();
+        }
+        coder.push(Bytes::from(text.clone()), &mut Vec::new()).unwrap();
+        assert_eq!((coder.usage(), coder.passed_on()), (None, tokens));
+    }
+    let mut whole = coder(Operation::ChatCompletions, CHAT);
+    whole.count();
+    whole.whole(Bytes::from_static(br#"{"choices":[{"message":{"content":"12345678"}}]}"#)).unwrap();
+    assert_eq!(whole.passed_on(), 2);
 }
 
 #[test]

@@ -99,8 +99,12 @@ impl WireUsage {
     pub(crate) fn usage(&self) -> Option<Usage> {
         let output = self.completion_tokens.or(self.output_tokens);
         if let Some(input) = self.prompt_tokens {
-            let cache_read = cached(self.prompt_tokens_details);
-            return Some(Usage { input, output: output.unwrap_or(0), cache_read, cache_creation: 0 });
+            // What else is known of a cache is told by gateways in front of Anthropic, which count its
+            // tokens as OpenAI does.
+            let cache_read =
+                cached(self.prompt_tokens_details).max(self.cache_read_input_tokens.unwrap_or(0)).min(input);
+            let cache_creation = self.cache_creation_input_tokens.unwrap_or(0).min(input - cache_read);
+            return Some(Usage { input, output: output.unwrap_or(0), cache_read, cache_creation });
         }
         if self.input_tokens.is_none() && output.is_none() {
             return None;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::scan::{Scanner, Text, Walk};
 
 /// The members of an object: (decoded key, JSON text of the value). Nothing for other values.
-pub(super) fn members(object: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+pub(crate) fn members(object: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
     let mut walk = object.starts_with('{').then(|| Walk::new(object.as_bytes(), 0, 0));
     std::iter::from_fn(move || {
         let found = walk.as_mut()?.member().ok()??;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::json;
 
+use super::amount::Amount;
 use super::spans::Spans;
 use crate::dialect::WireUsage;
 use crate::framing::{SseFrame, SseFramer};
@@ -23,6 +24,8 @@ pub(super) struct Stream {
     framer: SseFramer,
     frames: Vec<SseFrame>,
     withhold_usage: bool,
+    /// How much text has passed, where it is counted.
+    amount: Option<Amount>,
     /// How frames begin: as they come, up to behind the model's name, and as they leave.
     learnt: Option<(Bytes, Bytes)>,
     /// A choice said why it ended, or the dialect's last event came.
@@ -46,6 +49,7 @@ impl Stream {
             framer: SseFramer::default(),
             frames: Vec::new(),
             withhold_usage,
+            amount: None,
             learnt: None,
             finished: false,
             done: false,
@@ -55,6 +59,19 @@ impl Stream {
     /// Whether the dialect's last event has passed.
     pub(super) fn is_done(&self) -> bool {
         self.done
+    }
+
+    pub(super) fn count(&mut self) {
+        self.amount = Some(Amount::new(self.operation));
+    }
+
+    pub(super) fn counts(&self) -> bool {
+        self.amount.is_some()
+    }
+
+    /// Tokens of what has passed, as far as it is counted.
+    pub(super) fn passed_on(&self) -> u64 {
+        self.amount.as_ref().map_or(0, Amount::tokens)
     }
 
     /// The next bytes.
@@ -129,12 +146,16 @@ impl Stream {
             && bytes.starts_with(comes)
             && is_plain(&bytes[comes.len()..])
         {
+            note(&mut self.amount, &bytes[comes.len()..]);
             out.push(leaves.clone());
             out.push(bytes.slice(comes.len()..));
             return Ok(());
         }
         match frame.data_span() {
-            Some(span) if is_delta(&bytes[span.clone()]) => out.push(bytes.clone()),
+            Some(span) if is_delta(&bytes[span.clone()]) => {
+                note(&mut self.amount, &bytes[span]);
+                out.push(bytes.clone());
+            }
             Some(span) => self.read(bytes, span.start, &bytes[span], reader, out)?,
             None => match frame.data() {
                 Some(data) => {
@@ -180,6 +201,7 @@ impl Stream {
                 return Ok(());
             }
         }
+        note(&mut self.amount, data);
         self.done = !self.operation.ends_with_done() && kind.is_some_and(is_last);
         self.finished |= self.done || spans.has_finished(data);
         let (Some(model), Some(echo)) = (spans.model, reader.echo) else {
@@ -192,6 +214,12 @@ impl Stream {
         out.push(bytes.slice(start + model.end..));
         self.learnt = Some((comes, leaves));
         Ok(())
+    }
+}
+
+fn note(amount: &mut Option<Amount>, data: &[u8]) {
+    if let Some(amount) = amount {
+        amount.note(data);
     }
 }
 

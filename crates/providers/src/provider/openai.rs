@@ -27,7 +27,7 @@ pub(super) struct OpenAi {
     name: &'static str,
     access: Access,
     operations: &'static [Operation],
-    /// Whether chat streams may be asked for `stream_options.include_usage`.
+    /// Whether streams of chat and completions may be asked for `stream_options.include_usage`.
     asks_usage: bool,
 }
 
@@ -85,10 +85,10 @@ impl OpenAi {
     }
 
     fn rewrite<'a>(&self, ask: &Ask<'a>, place: &Place<'a>) -> Rewrite<'a> {
-        let chat_stream = ask.operation == Operation::ChatCompletions && ask.envelope.stream();
+        let tells_when_asked = matches!(ask.operation, Operation::ChatCompletions | Operation::Completions);
         Rewrite {
             model: place.model,
-            ask_usage: chat_stream && self.asks_usage,
+            ask_usage: tells_when_asked && ask.envelope.stream() && self.asks_usage,
             metadata: match ask.operation {
                 Operation::Responses => MetadataRule::WithoutTags,
                 _ => MetadataRule::Drop,
