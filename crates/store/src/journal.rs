@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::thread::{self, Thread};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
@@ -44,6 +44,7 @@ const BIRTH: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
+    syncer: Option<JoinHandle<()>>,
 }
 
 /// How the journal is doing.
@@ -128,7 +129,7 @@ impl Journal {
         let thread = thread::Builder::new().name("journal".to_owned()).spawn(move || of_thread.keep(sync))?;
         // Set once, here.
         let _ = shared.syncer.set(thread.thread().clone());
-        Ok(Journal { shared })
+        Ok(Journal { shared, syncer: Some(thread) })
     }
 
     /// A writer with segments of its own. `number` tells the writers of a process apart.
@@ -218,6 +219,10 @@ impl Drop for Journal {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
         self.shared.wake_syncer();
+        if let Some(thread) = self.syncer.take() {
+            // Until it has ended, it holds the locks. A panic of it has been said already.
+            let _ = thread.join();
+        }
         self.shared.sync();
     }
 }
@@ -249,7 +254,7 @@ impl Shared {
                 thread::park();
                 continue;
             }
-            thread::sleep(interval.max(Duration::from_millis(1)));
+            thread::park_timeout(interval.max(Duration::from_millis(1)));
             self.dirty.swap(false, Ordering::AcqRel);
             if waits {
                 for pen in self.pens() {

@@ -8,7 +8,7 @@ use tagrail_store::{Journal, Reader, Settled, SpendRow, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// Rows in one transaction, at most.
 const BATCH: usize = 500;
