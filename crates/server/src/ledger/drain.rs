@@ -271,3 +271,7 @@ impl Side {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "drain_tests.rs"]
+mod tests;

@@ -1,0 +1,146 @@
+use std::path::Path;
+
+use tagrail_store::{Timestamp, Writer};
+use tokio::sync::watch;
+
+use super::super::settling_store::SettlingStore;
+use super::*;
+
+const LONG: Duration = Duration::from_secs(20);
+
+struct Fixture {
+    store: Arc<SettlingStore>,
+    journal: Arc<Journal>,
+    drain: Drain,
+    /// How many rows of whom were told to be settled: own, others'.
+    told: Arc<watch::Sender<(usize, usize)>>,
+}
+
+fn open(directory: &Path) -> Arc<Journal> {
+    Arc::new(Journal::open(directory, Duration::from_millis(1)).unwrap())
+}
+
+fn start(journal: Arc<Journal>, store: Arc<SettlingStore>) -> Fixture {
+    let told = Arc::new(watch::Sender::new((0, 0)));
+    let tell = told.clone();
+    let settled: OnSettled = Arc::new(move |settled, own| {
+        tell.send_modify(|(of_own, of_others)| *(if own { of_own } else { of_others }) += settled.new);
+    });
+    let drain = Drain::start(&Handle::current(), journal.clone(), store.clone(), settled);
+    Fixture { store, journal, drain, told }
+}
+
+fn write(writer: &Writer, calls: &[&str]) {
+    for call in calls {
+        let id = writer.row_id(Timestamp::now()).as_str().to_owned();
+        writer.append(&SpendRow { id, call_id: (*call).to_owned(), ..SpendRow::default() }).unwrap();
+    }
+}
+
+fn files(directory: &Path) -> usize {
+    std::fs::read_dir(directory).unwrap().count()
+}
+
+#[tokio::test]
+async fn rows_reach_the_store_by_themselves_and_at_once_when_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = start(open(directory.path()), Arc::new(SettlingStore::new()));
+    let writers = [fixture.journal.writer(0), fixture.journal.writer(1)];
+    write(&writers[0], &["a"]);
+    write(&writers[1], &["b"]);
+    let mut told = fixture.told.subscribe();
+    timeout(LONG, told.wait_for(|told| *told == (2, 0))).await.unwrap().unwrap();
+    write(&writers[0], &["c"]);
+    assert!(fixture.drain.flush(LONG).await);
+    assert_eq!(fixture.store.calls(), ["a", "b", "c"]);
+    assert_eq!(fixture.journal.health().behind, 0);
+}
+
+#[tokio::test]
+async fn many_rows_take_few_transactions() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    let writer = journal.writer(0);
+    (0..1200).for_each(|_| write(&writer, &["x"]));
+    let fixture = start(journal, Arc::new(SettlingStore::new()));
+    assert!(fixture.drain.flush(LONG).await);
+    assert_eq!(fixture.store.calls().len(), 1200);
+    assert!(*fixture.store.asked.borrow() <= 4, "{}", *fixture.store.asked.borrow());
+}
+
+#[tokio::test]
+async fn rows_wait_while_the_store_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = start(open(directory.path()), Arc::new(SettlingStore::new()));
+    let writer = fixture.journal.writer(0);
+    fixture.store.gone(true);
+    write(&writer, &["a"]);
+    assert!(!fixture.drain.flush(LONG).await, "who asks hears that there is no store, and is not kept");
+    assert!(fixture.journal.health().behind > 0);
+    write(&writer, &["b"]);
+    let mut asked = fixture.store.asked.subscribe();
+    timeout(LONG, asked.wait_for(|asked| *asked >= 2)).await.unwrap().unwrap();
+    fixture.store.gone(false);
+    let mut told = fixture.told.subscribe();
+    timeout(LONG, told.wait_for(|told| *told == (2, 0))).await.unwrap().unwrap();
+    assert_eq!(fixture.store.calls(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_is_settled_and_its_files_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let dead = open(directory.path());
+    write(&dead.writer(0), &["a", "b"]);
+    write(&dead.writer(1), &["c"]);
+    let living = open(directory.path());
+    let of_living = living.writer(0);
+    write(&of_living, &["not ours"]);
+    drop(dead);
+    let fixture = start(open(directory.path()), Arc::new(SettlingStore::new()));
+    let mut told = fixture.told.subscribe();
+    timeout(LONG, told.wait_for(|told| *told == (0, 3))).await.unwrap().unwrap();
+    assert!(fixture.drain.stop(LONG).await);
+    assert_eq!(fixture.store.calls(), ["a", "b", "c"]);
+    assert_eq!(files(directory.path()), 1);
+}
+
+#[tokio::test]
+async fn the_end_settles_what_there_is_and_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = start(open(directory.path()), Arc::new(SettlingStore::new()));
+    write(&fixture.journal.writer(0), &["a", "b"]);
+    assert!(fixture.drain.stop(LONG).await);
+    assert_eq!(fixture.store.calls(), ["a", "b"]);
+    assert_eq!(files(directory.path()), 0);
+}
+
+#[tokio::test]
+async fn an_end_without_a_store_is_short_and_leaves_the_rows_to_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = start(open(directory.path()), Arc::new(SettlingStore::new()));
+    fixture.store.gone(true);
+    write(&fixture.journal.writer(0), &["a"]);
+    assert!(!fixture.drain.stop(LONG).await);
+    drop(fixture);
+    let next = start(open(directory.path()), Arc::new(SettlingStore::new()));
+    let mut told = next.told.subscribe();
+    timeout(LONG, told.wait_for(|told| *told == (0, 1))).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_that_was_committed_without_an_answer_is_there_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path());
+    let writer = journal.writer(0);
+    write(&writer, &["a", "a"]);
+    let rows = journal.begun().remove(0).read(9).unwrap().rows;
+    let store = Arc::new(SettlingStore::new());
+    store.settle(&rows).await.unwrap();
+    drop((writer, journal));
+    let fixture = start(open(directory.path()), store);
+    let mut asked = fixture.store.asked.subscribe();
+    timeout(LONG, asked.wait_for(|asked| *asked == 2)).await.unwrap().unwrap();
+    assert!(fixture.drain.stop(LONG).await);
+    assert_eq!(fixture.store.calls(), ["a", "a"], "a call id may repeat");
+    assert_eq!(*fixture.told.borrow(), (0, 0));
+}

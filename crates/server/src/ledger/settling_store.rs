@@ -1,0 +1,170 @@
+//! For tests of what writes by itself: a store that keeps rows in memory, and answers or does not.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tagrail_store::*;
+use tokio::sync::watch;
+
+/// Knows rows and nothing else.
+#[derive(Debug)]
+pub(super) struct SettlingStore {
+    /// By id: what is here is here once.
+    pub(super) rows: Mutex<BTreeMap<String, SpendRow>>,
+    /// How many batches were asked for, also in vain.
+    pub(super) asked: watch::Sender<usize>,
+    /// What it answers instead.
+    pub(super) fails: Mutex<Option<fn() -> StoreError>>,
+    /// What the next `reset_budgets` finds.
+    pub(super) due: Mutex<Vec<Change>>,
+}
+
+impl SettlingStore {
+    pub(super) fn new() -> SettlingStore {
+        SettlingStore {
+            rows: Mutex::default(),
+            asked: watch::Sender::new(0),
+            fails: Mutex::default(),
+            due: Mutex::default(),
+        }
+    }
+
+    /// The call ids of all rows, sorted.
+    pub(super) fn calls(&self) -> Vec<String> {
+        let mut calls: Vec<String> =
+            self.rows.lock().unwrap().values().map(|row| row.call_id.clone()).collect();
+        calls.sort();
+        calls
+    }
+
+    pub(super) fn gone(&self, gone: bool) {
+        let error: fn() -> StoreError = || StoreError::Unavailable("gone".to_owned());
+        *self.fails.lock().unwrap() = gone.then_some(error);
+    }
+
+    fn answer(&self) -> Result<(), StoreError> {
+        self.fails.lock().unwrap().map_or(Ok(()), |error| Err(error()))
+    }
+}
+
+fn nothing<T>() -> Result<T, StoreError> {
+    Err(StoreError::Broken("it knows rows and nothing else".to_owned()))
+}
+
+#[async_trait]
+impl Store for SettlingStore {
+    fn name(&self) -> &'static str {
+        "settling"
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.answer()
+    }
+    async fn create_team(&self, _: &Team, _: Reserving<'_>) -> Result<(), StoreError> {
+        nothing()
+    }
+    async fn update_team(&self, _: &Team, _: Reserving<'_>) -> Result<Team, StoreError> {
+        nothing()
+    }
+    async fn team(&self, _: &str) -> Result<Option<Team>, StoreError> {
+        nothing()
+    }
+    async fn teams(&self, _: &TeamFilter, _: Option<Page>) -> Result<Paged<Team>, StoreError> {
+        nothing()
+    }
+    async fn delete_teams(&self, _: &[String]) -> Result<Deleted, StoreError> {
+        nothing()
+    }
+    async fn create_key(&self, _: &Key) -> Result<(), StoreError> {
+        nothing()
+    }
+    async fn update_key(&self, _: &Key) -> Result<Key, StoreError> {
+        nothing()
+    }
+    async fn replace_key(&self, _: &str, _: &Key) -> Result<Key, StoreError> {
+        nothing()
+    }
+    async fn key(&self, _: &str) -> Result<Option<Key>, StoreError> {
+        nothing()
+    }
+    async fn keys(&self, _: &KeyFilter, _: Option<Page>) -> Result<Paged<Key>, StoreError> {
+        nothing()
+    }
+    async fn delete_keys(&self, _: &[String]) -> Result<(), StoreError> {
+        nothing()
+    }
+    async fn identity(&self, _: &str) -> Result<Option<Identity>, StoreError> {
+        nothing()
+    }
+    async fn create_user(&self, _: &User) -> Result<(), StoreError> {
+        nothing()
+    }
+    async fn update_user(&self, _: &User) -> Result<User, StoreError> {
+        nothing()
+    }
+    async fn user(&self, _: &str) -> Result<Option<User>, StoreError> {
+        nothing()
+    }
+    async fn users(&self, _: Option<Page>) -> Result<Paged<User>, StoreError> {
+        nothing()
+    }
+    async fn delete_users(&self, _: &[String]) -> Result<Vec<String>, StoreError> {
+        nothing()
+    }
+    async fn create_tag(&self, _: &Tag) -> Result<(), StoreError> {
+        nothing()
+    }
+    async fn update_tag(&self, _: &Tag) -> Result<Tag, StoreError> {
+        nothing()
+    }
+    async fn tags(&self, _: Option<&[String]>) -> Result<Vec<Tag>, StoreError> {
+        nothing()
+    }
+    async fn delete_tag(&self, _: &str) -> Result<(), StoreError> {
+        nothing()
+    }
+    async fn reserved(&self) -> Result<(Generation, Vec<String>), StoreError> {
+        nothing()
+    }
+    async fn changes(&self, _: Generation) -> Result<Changes, StoreError> {
+        nothing()
+    }
+    async fn notified(&self) {
+        std::future::pending().await
+    }
+    async fn spend(&self, _: &SpendFilter) -> Result<Vec<SpendRow>, StoreError> {
+        nothing()
+    }
+    async fn daily(&self, _: DailyBy, _: &DailyFilter) -> Result<Vec<DailySpend>, StoreError> {
+        nothing()
+    }
+    async fn spent(&self, _: &Change) -> Result<Option<f64>, StoreError> {
+        nothing()
+    }
+    async fn close(&self) {}
+
+    async fn settle(&self, rows: &[SpendRow]) -> Result<Settled, StoreError> {
+        self.asked.send_modify(|asked| *asked += 1);
+        self.answer()?;
+        let mut known = self.rows.lock().unwrap();
+        let before = known.len();
+        for row in rows {
+            known.entry(row.id.clone()).or_insert_with(|| row.clone());
+        }
+        Ok(Settled { new: known.len() - before, spent: Vec::new() })
+    }
+
+    async fn prune(&self, before: Timestamp, most: u64) -> Result<u64, StoreError> {
+        self.answer()?;
+        let mut rows = self.rows.lock().unwrap();
+        let old = rows.values().filter(|row| row.ended < before).map(|row| row.id.clone());
+        let old: Vec<String> = old.take(usize::try_from(most).unwrap()).collect();
+        old.iter().for_each(|id| drop(rows.remove(id)));
+        Ok(old.len() as u64)
+    }
+
+    async fn reset_budgets(&self, _: Timestamp) -> Result<Vec<Change>, StoreError> {
+        self.answer()?;
+        Ok(std::mem::take(&mut self.due.lock().unwrap()))
+    }
+}
