@@ -7,28 +7,39 @@
 //!
 //! Map: `time.rs` moments; `team.rs`, `key.rs`, `user.rs`, `tag.rs` the records, with what they share in
 //! `limits.rs`; `spend.rs` what calls cost; `reset.rs` when budgets begin anew; `change.rs` generations;
-//! `error.rs`; `sqlite.rs` and `postgres.rs` the back ends; `journal.rs` spend that is not in the store yet;
-//! `cached.rs` keys that are looked up for every request.
+//! `error.rs`; `open.rs` finds the back end; `sql.rs` and below are what `sqlite.rs` and `postgres.rs` share;
+//! `migrate.rs` makes the tables; `journal.rs` spend that is not in the store yet;
+//! `cached.rs` keys that are looked up for every request; `litellm.rs` moving in from LiteLLM's database.
 
+mod cached;
 mod change;
 mod error;
 mod journal;
 mod key;
 mod limits;
+mod migrate;
+mod open;
+pub mod litellm;
 mod reset;
 mod spend;
+mod sql;
+mod sqlite;
 mod store;
 mod tag;
 mod team;
 mod time;
 mod user;
 
+pub use cached::{Cached, Found};
 pub use change::{Change, Changes, Generation, Kind};
 pub use error::StoreError;
 pub use journal::{Batch, Journal, JournalHealth, Reader, RowId, RowIds, TooLong, Writer};
 pub use key::{Identity, Key, KeyFilter, KeyHash};
 pub use limits::{Budget, Limits};
+pub use open::open;
+pub use reset::{after, duration, next_reset};
 pub use spend::{DailyBy, DailyFilter, DailySpend, Settled, SpendFilter, SpendRow, Spender, Spent};
+pub use sqlite::SqliteStore;
 pub use store::{Page, Paged, Reserving, Store};
 pub use tag::Tag;
 pub use team::{Deleted, Member, Team, TeamFilter};

@@ -1,0 +1,278 @@
+//! One way to ask both databases. What differs between them is how a list is passed (`each!`), how a
+//! transaction begins, and what their errors look like; the rest of the SQL is written once.
+//!
+//! Statements are constants, or put together from constants ([`Filter`]): a value is always bound.
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Postgres, Row as _, SqlSafeStr as _, SqlStr, Sqlite, Transaction};
+
+mod budgets;
+mod change;
+mod failure;
+mod filter;
+mod key;
+mod record;
+mod settle;
+mod spend;
+mod store;
+mod tag;
+mod team;
+mod user;
+
+pub(crate) use failure::Failure;
+pub(crate) use filter::Filter;
+pub(crate) use store::{Database, SqlStore};
+
+/// What came of a step.
+pub(crate) type Done<T> = Result<T, Failure>;
+
+/// A value to bind.
+#[derive(Debug)]
+pub(crate) enum Value {
+    Text(Option<String>),
+    Int(Option<i64>),
+    Float(f64),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(Some(storable(text)))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::Text(Some(storable(&text)))
+    }
+}
+
+impl From<Option<&str>> for Value {
+    fn from(text: Option<&str>) -> Value {
+        Value::Text(text.map(storable))
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Value {
+        Value::Int(Some(number))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Value {
+        Value::Int(number)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Value {
+        Value::Float(number)
+    }
+}
+
+/// PostgreSQL's text holds no NUL, and a client may put one into a name: it must not be able to make
+/// what its calls cost unwritable.
+pub(crate) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// Values for a statement, in the order of their numbers.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { vec![$($crate::sql::Value::from($value)),*] };
+}
+pub(crate) use values;
+
+/// A statement over the elements of the JSON array `$1`, each called `value`: they stand in for the
+/// table between the two parts.
+macro_rules! each {
+    ($before:literal, $after:literal) => {
+        $crate::sql::Statement::of(
+            concat!($before, " json_each($1) AS e ", $after),
+            concat!($before, " json_array_elements($1::json) AS e(value) ", $after),
+        )
+    };
+}
+pub(crate) use each;
+
+/// A statement with the texts of the JSON array `$1` in place of a list, in brackets.
+macro_rules! listed {
+    ($before:literal, $after:literal) => {
+        $crate::sql::Statement::of(
+            concat!($before, " (SELECT value FROM json_each($1)) ", $after),
+            concat!($before, " (SELECT value FROM json_array_elements_text($1::json) AS e(value)) ", $after),
+        )
+    };
+}
+pub(crate) use listed;
+
+/// A list of texts, sorted, each once, as the JSON array that `listed!` wants. The order is that in
+/// which rows are locked, the same in every process.
+pub(crate) fn list<T: AsRef<str>>(texts: &[T]) -> String {
+    let sorted: std::collections::BTreeSet<String> =
+        texts.iter().map(|text| storable(text.as_ref())).collect();
+    serde_json::json!(sorted).to_string()
+}
+
+/// SQL, in both dialects.
+pub(crate) struct Statement {
+    sqlite: SqlStr,
+    postgres: SqlStr,
+}
+
+impl Statement {
+    /// Different in each.
+    pub(crate) fn of(sqlite: &'static str, postgres: &'static str) -> Statement {
+        Statement { sqlite: sqlite.into_sql_str(), postgres: postgres.into_sql_str() }
+    }
+}
+
+impl From<&'static str> for Statement {
+    fn from(both: &'static str) -> Statement {
+        Statement::of(both, both)
+    }
+}
+
+impl From<&Filter> for Statement {
+    fn from(filter: &Filter) -> Statement {
+        let sql = || AssertSqlSafe(filter.sql().to_owned()).into_sql_str();
+        Statement { sqlite: sql(), postgres: sql() }
+    }
+}
+
+/// A connection, by itself or in a transaction, which is undone unless it is committed.
+pub enum Session {
+    /// SQLite, every statement by itself.
+    Sqlite(PoolConnection<Sqlite>),
+    /// SQLite.
+    SqliteTransaction(Transaction<'static, Sqlite>),
+    /// PostgreSQL, every statement by itself.
+    Postgres(PoolConnection<Postgres>),
+    /// PostgreSQL.
+    PostgresTransaction(Transaction<'static, Postgres>),
+}
+
+/// Binds values, whichever the database.
+macro_rules! bound {
+    ($sql:expr, $values:expr) => {{
+        let mut query = sqlx::query($sql);
+        for value in $values {
+            query = match value {
+                Value::Text(text) => query.bind(text),
+                Value::Int(number) => query.bind(number),
+                Value::Float(number) => query.bind(number),
+            };
+        }
+        query
+    }};
+}
+
+impl Session {
+    /// Asks.
+    pub(crate) async fn rows(
+        &mut self,
+        statement: impl Into<Statement>,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        let Statement { sqlite, postgres } = statement.into();
+        let connection = match self {
+            Session::Sqlite(connection) => &mut **connection,
+            Session::SqliteTransaction(transaction) => &mut **transaction,
+            Session::Postgres(connection) => {
+                let rows = bound!(postgres, values).fetch_all(&mut **connection).await?;
+                return Ok(rows.into_iter().map(Row::Postgres).collect());
+            }
+            Session::PostgresTransaction(transaction) => {
+                let rows = bound!(postgres, values).fetch_all(&mut **transaction).await?;
+                return Ok(rows.into_iter().map(Row::Postgres).collect());
+            }
+        };
+        let rows = bound!(sqlite, values).fetch_all(connection).await?;
+        Ok(rows.into_iter().map(Row::Sqlite).collect())
+    }
+
+    /// Asks for one row.
+    pub(crate) async fn row(
+        &mut self,
+        statement: impl Into<Statement>,
+        values: Vec<Value>,
+    ) -> Result<Option<Row>, sqlx::Error> {
+        Ok(self.rows(statement, values).await?.into_iter().next())
+    }
+
+    /// Changes; gives the number of rows that were.
+    pub(crate) async fn run(
+        &mut self,
+        statement: impl Into<Statement>,
+        values: Vec<Value>,
+    ) -> Result<u64, sqlx::Error> {
+        let Statement { sqlite, postgres } = statement.into();
+        let connection = match self {
+            Session::Sqlite(connection) => &mut **connection,
+            Session::SqliteTransaction(transaction) => &mut **transaction,
+            Session::Postgres(connection) => {
+                return Ok(bound!(postgres, values).execute(&mut **connection).await?.rows_affected());
+            }
+            Session::PostgresTransaction(transaction) => {
+                return Ok(bound!(postgres, values).execute(&mut **transaction).await?.rows_affected());
+            }
+        };
+        Ok(bound!(sqlite, values).execute(connection).await?.rows_affected())
+    }
+
+    /// Locks rows in the order of the statement, where other writers may be about: SQLite has one.
+    pub(crate) async fn lock(
+        &mut self,
+        statement: &'static str,
+        values: Vec<Value>,
+    ) -> Result<(), sqlx::Error> {
+        if self.is_postgres() {
+            self.rows(statement, values).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is PostgreSQL's.
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self, Session::Postgres(_) | Session::PostgresTransaction(_))
+    }
+
+    /// Makes it last.
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Session::Sqlite(_) | Session::Postgres(_) => Ok(()),
+            Session::SqliteTransaction(transaction) => transaction.commit().await,
+            Session::PostgresTransaction(transaction) => transaction.commit().await,
+        }
+    }
+}
+
+/// A row of an answer; columns by their place.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl Row {
+    pub(crate) fn text(&self, at: usize) -> Result<Option<String>, sqlx::Error> {
+        match self {
+            Row::Sqlite(row) => row.try_get(at),
+            Row::Postgres(row) => row.try_get(at),
+        }
+    }
+
+    pub(crate) fn int(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
+        match self {
+            Row::Sqlite(row) => row.try_get(at),
+            Row::Postgres(row) => row.try_get(at),
+        }
+    }
+
+    pub(crate) fn float(&self, at: usize) -> Result<Option<f64>, sqlx::Error> {
+        match self {
+            Row::Sqlite(row) => row.try_get(at),
+            Row::Postgres(row) => row.try_get(at),
+        }
+    }
+}

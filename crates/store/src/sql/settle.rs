@@ -1,0 +1,281 @@
+//! What calls cost, written down: the rows, the sums by day, and what each spender has spent, in one
+//! transaction. Added up in memory first, so that a batch of thousands takes a dozen statements.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use serde_json::{Value as Json, json};
+
+use super::record::{amount, body};
+use super::{Done, Row, Session, Statement, each, key, list, listed, storable, values};
+use crate::{DailyBy, Kind, Settled, SpendRow, Spender, Spent};
+
+/// PostgreSQL's indexes take no text longer than 2.7 kB, and clients choose some of these.
+const INDEXED: usize = 500;
+
+/// More tokens than any call has, few enough that their sums cannot overflow.
+const MOST_TOKENS: u64 = 1_000_000_000_000;
+
+/// A text as it stands in a column that has an index.
+pub(super) fn indexed(text: &str) -> String {
+    let mut end = text.len().min(INDEXED);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    storable(&text[..end])
+}
+
+pub(crate) async fn settle(session: &mut Session, rows: &[SpendRow]) -> Done<Settled> {
+    let by_id: BTreeMap<&str, &SpendRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
+    let new = insert(session, &by_id).await?;
+    let mut sums = Sums::default();
+    for (id, row) in &by_id {
+        sums.add(row, new.contains(*id));
+    }
+    let mut spent = Vec::new();
+    for kind in [Kind::Key, Kind::Team, Kind::User, Kind::Tag] {
+        spent.extend(add(session, kind, sums.spenders.remove(&kind).unwrap_or_default()).await?);
+    }
+    daily(session, &sums.days).await?;
+    Ok(Settled { new: new.len(), spent })
+}
+
+/// Inserts the rows that are not there yet, in the order of their ids, which is the same in every
+/// process; gives the ids of those.
+async fn insert(session: &mut Session, rows: &BTreeMap<&str, &SpendRow>) -> Done<HashSet<String>> {
+    let mut list = Vec::with_capacity(rows.len());
+    for (id, row) in rows {
+        list.push(json!([
+            storable(id),
+            indexed(&row.call_id),
+            indexed(&row.key),
+            row.team_id.as_deref().map(indexed),
+            row.user_id.as_deref().map(indexed),
+            row.started.0,
+            row.ended.0,
+            body(&SpendRow { cost: amount(row.cost), ..(*row).clone() })?,
+        ]));
+    }
+    let inserted = session
+        .rows(
+            each!(
+                "INSERT INTO tagrail_spend (id, call_id, key_hash, team_id, user_id, started, ended, body)
+                 SELECT value->>0, value->>1, value->>2, value->>3, value->>4,
+                        CAST(value->>5 AS BIGINT), CAST(value->>6 AS BIGINT), value->>7 FROM",
+                "WHERE true ON CONFLICT (id) DO NOTHING RETURNING id"
+            ),
+            values![Json::from(list).to_string()],
+        )
+        .await?;
+    Ok(key::texts(&inserted)?.into_iter().collect())
+}
+
+/// What one spender spent in a batch.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    cost: f64,
+    last: i64,
+}
+
+/// Day, spender's kind, spender, model.
+type DayKey = (&'static str, String, String, String);
+
+#[derive(Default)]
+struct Day {
+    cost: f64,
+    input_tokens: u64,
+    output_tokens: u64,
+    requests: u64,
+    failed: u64,
+}
+
+#[derive(Default)]
+struct Sums {
+    spenders: HashMap<Kind, BTreeMap<String, Sum>>,
+    days: BTreeMap<DayKey, Day>,
+}
+
+impl Sums {
+    /// Adds a row. One that was there already adds nothing, but its spenders are told of all the same:
+    /// whoever writes it again has not heard the answer to the first time.
+    fn add(&mut self, row: &SpendRow, new: bool) {
+        let cost = if new { amount(row.cost) } else { 0.0 };
+        let tags: BTreeSet<&str> = row.tags.iter().filter_map(|tag| charged(tag)).collect();
+        let mut charge = |kind, id: &str| {
+            let sum = self.spenders.entry(kind).or_default().entry(storable(id)).or_default();
+            sum.cost += cost;
+            sum.last = sum.last.max(row.ended.0);
+        };
+        charge(Kind::Key, &row.key);
+        row.team_id.iter().for_each(|id| charge(Kind::Team, id));
+        row.user_id.iter().for_each(|id| charge(Kind::User, id));
+        tags.iter().for_each(|tag| charge(Kind::Tag, tag));
+        if !new {
+            return;
+        }
+        self.add_day(DailyBy::Key, &row.key, row);
+        self.add_day(DailyBy::Team, row.team_id.as_deref().unwrap_or_default(), row);
+        self.add_day(DailyBy::User, row.user_id.as_deref().unwrap_or_default(), row);
+        self.add_day(DailyBy::Model, &row.model_group, row);
+        if tags.is_empty() {
+            self.add_day(DailyBy::Tag, "", row);
+        }
+        for tag in tags {
+            self.add_day(DailyBy::Tag, tag, row);
+        }
+    }
+
+    fn add_day(&mut self, by: DailyBy, id: &str, row: &SpendRow) {
+        let key = (by_text(by), row.started.day(), indexed(id), indexed(&row.model_group));
+        let day = self.days.entry(key).or_default();
+        day.cost += amount(row.cost);
+        day.input_tokens += row.input_tokens.min(MOST_TOKENS);
+        day.output_tokens += row.output_tokens.min(MOST_TOKENS);
+        day.requests += 1;
+        day.failed += u64::from(row.status >= 400);
+    }
+}
+
+/// The tag that is charged: `t` of `&t` as of `t`; a call that excludes `t` does not use it.
+fn charged(tag: &str) -> Option<&str> {
+    match tag.strip_prefix('&') {
+        Some(tag) => Some(tag),
+        None => Some(tag).filter(|tag| !tag.starts_with('!')),
+    }
+}
+
+/// As stored.
+pub(super) fn by_text(by: DailyBy) -> &'static str {
+    match by {
+        DailyBy::Key => "key",
+        DailyBy::Team => "team",
+        DailyBy::User => "user",
+        DailyBy::Tag => "tag",
+        DailyBy::Model => "model",
+    }
+}
+
+/// Adds to what spenders have spent; gives those that exist.
+async fn add(session: &mut Session, kind: Kind, sums: BTreeMap<String, Sum>) -> Done<Vec<Spent>> {
+    let mut spent = charge(session, kind, &sums).await?;
+    if kind == Kind::Key && spent.len() < sums.len() {
+        let missed = sums.into_iter().filter(|(id, _)| !spent.iter().any(|spent| spent.spender.id == *id));
+        let heirs = heirs(session, missed.collect()).await?;
+        for more in charge(session, kind, &heirs).await? {
+            match spent.iter_mut().find(|spent| spent.spender == more.spender) {
+                Some(spent) => *spent = Spent { added: spent.added + more.added, ..more },
+                None => spent.push(more),
+            }
+        }
+    }
+    Ok(spent)
+}
+
+/// Sums of keys that have another hash by now, under that.
+async fn heirs(session: &mut Session, missed: BTreeMap<String, Sum>) -> Done<BTreeMap<String, Sum>> {
+    let old: Vec<&String> = missed.keys().collect();
+    let replaced = listed!("SELECT old_hash, hash FROM tagrail_replaced WHERE old_hash IN", "");
+    let mut heirs: BTreeMap<String, Sum> = BTreeMap::new();
+    for row in session.rows(replaced, values![list(&old)]).await? {
+        let (Some(old), Some(hash)) = (row.text(0)?, row.text(1)?) else { continue };
+        let Some(sum) = missed.get(&old) else { continue };
+        let heir = heirs.entry(hash).or_default();
+        heir.cost += sum.cost;
+        heir.last = heir.last.max(sum.last);
+    }
+    Ok(heirs)
+}
+
+async fn charge(session: &mut Session, kind: Kind, sums: &BTreeMap<String, Sum>) -> Done<Vec<Spent>> {
+    if sums.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<&String> = sums.keys().collect();
+    session.lock(locking(kind), values![list(&ids)]).await?;
+    let sums_json: Vec<Json> = sums.iter().map(|(id, sum)| json!([id, sum.cost, sum.last])).collect();
+    let charged = session.rows(charging(kind), values![Json::from(sums_json).to_string()]).await?;
+    let spent = |row: &Row| {
+        let id = row.text(0)?.unwrap_or_default();
+        let added = sums.get(&id).map_or(0.0, |sum| sum.cost);
+        let spend = row.float(1)?.unwrap_or_default();
+        Ok(Spent { spender: Spender { kind, id }, added, spend })
+    };
+    charged.iter().map(spent).collect()
+}
+
+/// Locks spenders in the order of their ids. Spenders of the four kinds are locked in the order of
+/// [`settle`], here and in every other transaction.
+fn locking(kind: Kind) -> &'static str {
+    macro_rules! lock {
+        ($table:literal, $id:literal) => {
+            concat!(
+                "SELECT 1 FROM tagrail_",
+                $table,
+                " WHERE ",
+                $id,
+                " IN (SELECT value FROM json_array_elements_text($1::json) AS e(value)) ORDER BY ",
+                $id,
+                " FOR UPDATE"
+            )
+        };
+    }
+    match kind {
+        Kind::Key => lock!("keys", "hash"),
+        Kind::Team => lock!("teams", "id"),
+        Kind::User => lock!("users", "id"),
+        Kind::Tag => lock!("tags", "name"),
+    }
+}
+
+fn charging(kind: Kind) -> Statement {
+    match kind {
+        Kind::Key => each!(
+            "UPDATE tagrail_keys AS k SET spend = k.spend + CAST(e.value->>1 AS DOUBLE PRECISION),
+             last_active = CASE WHEN k.last_active > CAST(e.value->>2 AS BIGINT) THEN k.last_active
+                                ELSE CAST(e.value->>2 AS BIGINT) END FROM",
+            "WHERE k.hash = e.value->>0 RETURNING hash, spend"
+        ),
+        Kind::Team => each!(
+            "UPDATE tagrail_teams AS t SET spend = t.spend + CAST(e.value->>1 AS DOUBLE PRECISION) FROM",
+            "WHERE t.id = e.value->>0 RETURNING id, spend"
+        ),
+        Kind::User => each!(
+            "UPDATE tagrail_users AS u SET spend = u.spend + CAST(e.value->>1 AS DOUBLE PRECISION) FROM",
+            "WHERE u.id = e.value->>0 RETURNING id, spend"
+        ),
+        Kind::Tag => each!(
+            "UPDATE tagrail_tags AS t SET spend = t.spend + CAST(e.value->>1 AS DOUBLE PRECISION) FROM",
+            "WHERE t.name = e.value->>0 RETURNING name, spend"
+        ),
+    }
+}
+
+/// Adds to the sums by day, in the order of their key.
+async fn daily(session: &mut Session, days: &BTreeMap<DayKey, Day>) -> Done<()> {
+    if days.is_empty() {
+        return Ok(());
+    }
+    let row = |((spender, day, id, model), sum): (&DayKey, &Day)| {
+        let Day { cost, input_tokens, output_tokens, requests, failed } = sum;
+        json!([spender, day, id, model, cost, input_tokens, output_tokens, requests, failed])
+    };
+    let rows: Vec<Json> = days.iter().map(row).collect();
+    session
+        .run(
+            each!(
+                "INSERT INTO tagrail_daily AS d
+                     (spender, day, id, model, cost, input_tokens, output_tokens, requests, failed)
+                 SELECT value->>0, value->>1, value->>2, value->>3, CAST(value->>4 AS DOUBLE PRECISION),
+                        CAST(value->>5 AS BIGINT), CAST(value->>6 AS BIGINT), CAST(value->>7 AS BIGINT),
+                        CAST(value->>8 AS BIGINT) FROM",
+                "WHERE true ON CONFLICT (spender, day, id, model) DO UPDATE SET
+                     cost = d.cost + excluded.cost,
+                     input_tokens = d.input_tokens + excluded.input_tokens,
+                     output_tokens = d.output_tokens + excluded.output_tokens,
+                     requests = d.requests + excluded.requests,
+                     failed = d.failed + excluded.failed"
+            ),
+            values![Json::from(rows).to_string()],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Reading what calls cost, and deleting what is too old.
+
+use super::settle::{by_text, indexed};
+use super::{Done, Failure, Filter, Session, Value, values};
+use crate::{Change, DailyBy, DailyFilter, DailySpend, Kind, SpendFilter, SpendRow, Timestamp};
+
+pub(crate) async fn find(session: &mut Session, filter: &SpendFilter) -> Done<Vec<SpendRow>> {
+    let column = |text: &Option<String>| text.as_deref().map(indexed);
+    let mut sql = Filter::new("SELECT body FROM tagrail_spend");
+    sql.and("id = ? OR call_id = ?", column(&filter.request_id));
+    sql.and("key_hash = ?", column(&filter.key));
+    sql.and("user_id = ?", column(&filter.user_id));
+    sql.and("team_id = ?", column(&filter.team_id));
+    sql.and("started >= ?", filter.from.map(|time| time.0));
+    sql.and("started < ?", filter.until.map(|time| time.0));
+    sql.then(" ORDER BY started DESC, id DESC");
+    if filter.limit > 0 {
+        sql.bind(" LIMIT ?", Value::from(i64::try_from(filter.limit).unwrap_or(i64::MAX)));
+    }
+    let values = sql.take_values();
+    let rows = session.rows(&sql, values).await?;
+    let read = |body: String| serde_json::from_str(&body).map_err(|error| Failure::unreadable(&error));
+    super::key::texts(&rows)?.into_iter().map(read).collect()
+}
+
+pub(crate) async fn daily(session: &mut Session, by: DailyBy, filter: &DailyFilter) -> Done<Vec<DailySpend>> {
+    let mut sql = Filter::new(
+        "SELECT day, id, model, cost, input_tokens, output_tokens, requests, failed FROM tagrail_daily",
+    );
+    sql.and("spender = ?", Some(by_text(by)));
+    sql.and("day >= ?", filter.from.as_deref());
+    sql.and("day <= ?", filter.until.as_deref());
+    sql.and("id = ?", filter.id.as_deref().map(indexed));
+    sql.then(" ORDER BY day, id, model");
+    let values = sql.take_values();
+    let mut days = Vec::new();
+    for row in session.rows(&sql, values).await? {
+        let text = |at| Ok::<_, sqlx::Error>(row.text(at)?.unwrap_or_default());
+        let count = |at| Ok::<_, sqlx::Error>(row.int(at)?.unwrap_or_default().unsigned_abs());
+        days.push(DailySpend {
+            day: text(0)?,
+            id: text(1)?,
+            model: text(2)?,
+            cost: row.float(3)?.unwrap_or_default(),
+            input_tokens: count(4)?,
+            output_tokens: count(5)?,
+            requests: count(6)?,
+            failed: count(7)?,
+        });
+    }
+    Ok(days)
+}
+
+pub(crate) async fn spent(session: &mut Session, of: &Change) -> Done<Option<f64>> {
+    let select = match of.kind {
+        Kind::Key => "SELECT spend FROM tagrail_keys WHERE hash = $1",
+        Kind::Team => "SELECT spend FROM tagrail_teams WHERE id = $1",
+        Kind::User => "SELECT spend FROM tagrail_users WHERE id = $1",
+        Kind::Tag => "SELECT spend FROM tagrail_tags WHERE name = $1",
+    };
+    let row = session.row(select, values![of.id.as_str()]).await?;
+    Ok(row.map_or(Ok(None), |row| row.float(0))?)
+}
+
+pub(crate) async fn prune(session: &mut Session, before: Timestamp, most: u64) -> Done<u64> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let delete = "DELETE FROM tagrail_spend WHERE id IN
+                  (SELECT id FROM tagrail_spend WHERE ended < $1 ORDER BY ended, id LIMIT $2)";
+    Ok(session.run(delete, values![before.0, most]).await?)
+}
