@@ -9,7 +9,9 @@ use tagrail_routing::RequestTag;
 /// What an attempt may use up, at most. Estimated before it is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Need<'a> {
-    /// The name asked for; after a fallback, the fallback's.
+    /// What is asked for, whichever of its names was used: the `model_name` of the group, so that neither
+    /// an alias nor a deployment's id gets around a limit by model; behind a wildcard the name asked for.
+    /// After a fallback, the fallback's.
     pub model: &'a str,
     /// All tags of the call.
     pub tags: &'a [RequestTag<'a>],

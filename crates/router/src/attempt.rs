@@ -5,6 +5,7 @@
 //! that the table gives as fallbacks are asked the same way, with the same tags. The plan never
 //! leaves what tags permit, so nothing here can. (Contract: retries and fallbacks.)
 
+mod admit;
 mod call_once;
 mod fall_back;
 mod mock;
@@ -16,11 +17,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tagrail_providers::UpstreamError;
-use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RequestTag, RouteRequest};
+use tagrail_providers::{Price, UpstreamError};
+use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RequestTag, RouteRequest, RoutingTable};
 
+pub(crate) use self::admit::spent;
 use self::policy::pause;
-use crate::outcome::Account;
+use crate::account::Account;
+use crate::decided::Decided;
 use crate::router::Router;
 use crate::{Answer, AnswerBody, Call, CallError, Facts, Refusal, Snapshot};
 
@@ -35,6 +38,12 @@ pub(crate) struct Attempts<'a> {
     pub(crate) limit: Option<Duration>,
     /// Groups that did not answer, for `Rules::fallbacks_ask_once`.
     asked: Vec<Asked>,
+    /// Groups entered so far.
+    groups: u32,
+    /// A limit of the caller's had no room for a fallback: the call is over.
+    over: Option<Refusal>,
+    /// An attempt is under way, at this price.
+    under_way: Option<Option<Price>>,
 }
 
 /// A group that did not answer.
@@ -53,6 +62,16 @@ pub(crate) struct Question<'a> {
     pub(crate) model: &'a str,
     /// Nested fallbacks; 0 is the call itself.
     pub(crate) depth: u32,
+    /// The configuration named the model as a fallback, not the caller.
+    pub(crate) operators_choice: bool,
+}
+
+impl<'a> Question<'a> {
+    /// The name behind the caller's own alias. What the configuration names is no alias of anybody's.
+    fn behind_alias(self) -> &'a str {
+        let policy = self.call.caller.policy.as_ref().filter(|_| !self.operators_choice);
+        policy.and_then(|policy| policy.aliases.get(self.model)).map_or(self.model, String::as_str)
+    }
 }
 
 /// Why one try did not answer.
@@ -72,24 +91,28 @@ pub(crate) async fn run(
     snapshot: &Arc<Snapshot>,
     call: &Call,
 ) -> Result<Answer, Box<CallError>> {
-    let account = Account::open(router.recorder().clone(), snapshot.clone(), call.operation);
     let forced = snapshot.general.completion_model.as_deref().map(Cow::Borrowed);
     let model = forced.or_else(|| call.model());
-    let mut attempts = Attempts { router, snapshot, original: call, account, limit: None, asked: Vec::new() };
-    let refusal = match check(call, model.as_deref()) {
-        Err(refusal) => refusal,
+    let mut attempts = Attempts::new(router, snapshot, call);
+    let (refusal, at_fault) = match check(call, model.as_deref()) {
+        Err(refusal) => (refusal, None),
         Ok(model) => {
             let tags = call.tags(snapshot.table.rules());
-            match attempts.answer(Question { call, tags: &tags, model, depth: 0 }).await {
-                Ok(answer) => return Ok(answer),
-                Err(refusal) => refusal,
+            attempts.account.tagged(&tags);
+            let question = Question { call, tags: &tags, model, depth: 0, operators_choice: false };
+            match attempts.admit_fallbacks(question) {
+                Err((refusal, name)) => (refusal, Some(name)),
+                Ok(()) => match attempts.answer(question).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(refusal) => (refusal, None),
+                },
             }
         }
     };
-    attempts.account.settle_refused(refusal.status());
+    attempts.account.settle_refused(&refusal);
     let limit = attempts.limit;
     drop(attempts);
-    let model = model.unwrap_or_default().into_owned();
+    let model = at_fault.unwrap_or_else(|| model.unwrap_or_default().into_owned());
     Err(Box::new(CallError { refusal, snapshot: snapshot.clone(), model, timeout: limit }))
 }
 
@@ -107,14 +130,32 @@ fn check<'a>(call: &Call, model: Option<&'a str>) -> Result<&'a str, Refusal> {
     if call.envelope.has(needed) { Ok(model) } else { Err(Refusal::MissingField(needed)) }
 }
 
+impl<'a> Attempts<'a> {
+    pub(crate) fn new(router: &'a Router, snapshot: &'a Arc<Snapshot>, original: &'a Call) -> Attempts<'a> {
+        let account = Account::open(router.recorder().clone(), snapshot.clone(), original);
+        Attempts {
+            router,
+            snapshot,
+            original,
+            account,
+            limit: None,
+            asked: Vec::new(),
+            groups: 0,
+            over: None,
+            under_way: None,
+        }
+    }
+}
+
 impl Attempts<'_> {
-    /// A group, then its fallbacks. The first error is the one that is told.
+    /// A group, then its fallbacks. The first error is the one that is told, but for a limit that a
+    /// fallback ran into: more may not be asked, and that is what the caller can change.
     async fn answer(&mut self, question: Question<'_>) -> Result<Answer, Refusal> {
         match self.group(question).await {
             Ok(answer) => Ok(answer),
             Err(refusal) => match self.fall_back(question, &refusal).await {
                 Some(answer) => Ok(answer),
-                None => Err(refusal),
+                None => Err(self.over.take().unwrap_or(refusal)),
             },
         }
     }
@@ -130,10 +171,11 @@ impl Attempts<'_> {
     /// Walks one group's plan.
     async fn group(&mut self, question: Question<'_>) -> Result<Answer, Refusal> {
         let snapshot = self.snapshot;
+        self.groups += 1;
         let mut walk = Walk::new(self.decide(snapshot, question)?);
         let mut current = walk.decision.first();
         loop {
-            let miss = match self.call_once(question, &walk.decision, current).await {
+            let miss = match self.call_once(question, &walk, current).await {
                 Ok(answer) if walk.retries == 0 => return Ok(walk.sign(answer, 0)),
                 Ok(answer) => return Ok(walk.sign(answer, self.retry_limit(question, current))),
                 Err(miss) => miss,
@@ -212,7 +254,7 @@ impl Attempts<'_> {
                 user_agent: question.call.user_agent(),
                 force_tag_filtering: false,
                 access,
-                operators_choice: false,
+                operators_choice: question.operators_choice,
                 moment,
                 chance: self.router.chance(),
             };
@@ -302,6 +344,18 @@ impl Walk {
         Walk { decision, retries: 0, levels: 0, failed: Vec::new(), unfit: Vec::new(), told: None }
     }
 
+    /// For the books.
+    fn decided(&self, table: &RoutingTable, question: Question<'_>, groups: u32) -> Decided {
+        Decided {
+            how: Some(self.decision.resolution()),
+            name: question.model.to_owned(),
+            permitted: self.decision.permitted(table).len(),
+            size: self.decision.group_size(),
+            retries: self.retries,
+            fallbacks: groups.saturating_sub(1) + self.levels,
+        }
+    }
+
     /// Writes into the answer how it came about.
     fn sign(self, mut answer: Answer, limit: u32) -> Answer {
         let Facts { retries, max_retries, fallbacks, .. } = &mut answer.facts;
@@ -315,6 +369,19 @@ impl Walk {
     }
 }
 
+/// A call that is dropped before it was answered: its client has left, and an upstream that was asked has
+/// read the prompt by then.
+impl Drop for Attempts<'_> {
+    fn drop(&mut self) {
+        if !self.account.is_open() {
+            return;
+        }
+        let asked = self.account.estimates().then_some(&self.original.envelope);
+        let left = self.under_way.map(|price| spent(None, 0, asked, price));
+        self.account.settle_left(left.unwrap_or_default());
+    }
+}
+
 /// Whether a refusal may lead to another group at all.
 fn may_fall_back(snapshot: &Snapshot, call: &Call, refusal: &Refusal) -> bool {
     if call.envelope.disable_fallbacks() {
@@ -323,6 +390,7 @@ fn may_fall_back(snapshot: &Snapshot, call: &Call, refusal: &Refusal) -> bool {
     match refusal {
         Refusal::Body(_) | Refusal::MissingModel | Refusal::MissingField(_) => false,
         Refusal::OverLimit(_) | Refusal::Unpriced { .. } => false,
+        Refusal::NoRoute(NoRoute::ModelDenied { .. }) => false,
         // LiteLLM's proxy refuses an unknown name before its router sees it, unless the config has
         // a wildcard (row D26).
         Refusal::NoRoute(NoRoute::UnknownModel { wildcards_configured }) => {

@@ -87,7 +87,7 @@ impl Call {
         if hints.tags {
             bound_tags(&headers, &envelope)?;
         }
-        let (caller, id) = (Arc::default(), HeaderValue::from_static(""));
+        let (caller, id) = (Caller::operator(), HeaderValue::from_static(""));
         Ok(Call { operation, envelope, headers, path_model, caller, id, hints })
     }
 
@@ -136,8 +136,9 @@ impl Call {
         self.envelope.num_retries().or(self.hints.num_retries)
     }
 
-    /// All tags in LiteLLM's order: metadata, litellm_metadata, header, (key, team,) body; under
-    /// `litellm` rules a body list replaces the header unless a metadata object keeps it (D7).
+    /// All tags in LiteLLM's order: metadata, litellm_metadata, key, team, body. The header's stand
+    /// before the key's where a metadata object keeps them, else in the place of the body's, whose list
+    /// replaces them under `litellm` rules (D7).
     pub fn tags(&self, rules: &Rules) -> Vec<RequestTag<'_>> {
         let mut tags = Vec::new();
         let body = self.envelope.tags();
@@ -149,7 +150,16 @@ impl Call {
         extend(&mut tags, self.envelope.litellm_metadata_tags().as_deref(), TagOrigin::LitellmMetadata);
         let slot =
             self.envelope.has_litellm_metadata() || (self.envelope.has_metadata() && !keeps_litellm_metadata);
-        if self.hints.tags && (rules.tags_always_unite || slot || body.is_none()) {
+        if self.hints.tags && slot {
+            extend(&mut tags, Some(&self.header_tags()), TagOrigin::Header);
+        }
+        if let Some(policy) = &self.caller.policy {
+            let held = policy.tags.iter();
+            tags.extend(
+                held.map(|(text, origin)| RequestTag { text: text.as_str().into(), origin: *origin }),
+            );
+        }
+        if self.hints.tags && !slot && (rules.tags_always_unite || body.is_none()) {
             extend(&mut tags, Some(&self.header_tags()), TagOrigin::Header);
         }
         extend(&mut tags, body.as_deref(), TagOrigin::Body);

@@ -30,6 +30,18 @@ pub struct Identity {
     pub user: Option<String>,
 }
 
+thread_local! {
+    static OPERATOR: Arc<Caller> = Arc::default();
+}
+
+impl Caller {
+    /// The operator, shared by all calls of a thread: one of its own for every call would be an
+    /// allocation, and one for all threads a count that they pass around.
+    pub fn operator() -> Arc<Caller> {
+        OPERATOR.with(Arc::clone)
+    }
+}
+
 impl std::fmt::Debug for Caller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Caller").field("identity", &self.identity).finish_non_exhaustive()

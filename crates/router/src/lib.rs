@@ -27,12 +27,16 @@
 //! Map: `call.rs` what is asked; `router.rs` admits, decides, hands over; `attempt.rs` the retry and
 //! fallback loop (there is no other); `transport.rs` the only file that opens a socket to a
 //! provider; `stream.rs` upstream bytes to client bytes; `scoreboard.rs` cooldowns and what is in
-//! flight; `caller.rs` and `admission.rs` on whose behalf, and how much of it; `snapshot.rs` the configuration in use, swapped as one; `outcome.rs` what is recorded.
+//! flight; `caller.rs` and `admission.rs` on whose behalf, and how much of it; `account.rs` the books of
+//! a call, `decided.rs` how it was decided in one line, `outcome.rs` what is recorded; `snapshot.rs` the
+//! configuration in use, swapped as one.
 
+mod account;
 mod admission;
 mod attempt;
 mod call;
 mod caller;
+mod decided;
 mod error;
 mod gather;
 mod header_text;

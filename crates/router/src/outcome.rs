@@ -7,12 +7,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tagrail_providers::{Cost, Operation, Usage};
 use tagrail_routing::DeploymentIndex;
-use tokio::time;
 
 use crate::{Caller, ReplyStream, Snapshot};
-
-/// What a client gets that left before its answer came; no reply carries it.
-const CLIENT_LEFT: u16 = 499;
 
 /// A call that was answered.
 #[derive(Debug)]
@@ -108,7 +104,8 @@ pub struct Outcome<'a> {
     pub end_user: Option<&'a str>,
     /// Tokens (and cost) are an estimate, since the upstream said nothing of them.
     pub estimated: bool,
-    /// How it was decided, in a compact form, to be read by people and grep.
+    /// How it was decided, in one line to be read by people and grep: `exact gpt-4 free->gpt-4-free 1/3 r0 f0`.
+    /// What it says is described in `decided.rs`.
     pub decision: &'a str,
     /// When the call came, by the system's clock.
     pub started: SystemTime,
@@ -141,136 +138,10 @@ impl Recorder for () {
     }
 }
 
-/// The books of one call: written once, whichever way it ends; a call that is dropped, too.
-pub(crate) struct Account {
-    recorder: Arc<dyn Recorder>,
-    snapshot: Arc<Snapshot>,
-    operation: Operation,
-    started: time::Instant,
-    deployment: Option<DeploymentIndex>,
-    attempts: u32,
-    first_byte: Option<Duration>,
-    open: bool,
-}
-
-impl Account {
-    pub(crate) fn open(
-        recorder: Arc<dyn Recorder>,
-        snapshot: Arc<Snapshot>,
-        operation: Operation,
-    ) -> Account {
-        Account {
-            recorder,
-            snapshot,
-            operation,
-            started: time::Instant::now(),
-            deployment: None,
-            attempts: 0,
-            first_byte: None,
-            open: true,
-        }
-    }
-
-    pub(crate) fn started(&self) -> time::Instant {
-        self.started
-    }
-
-    pub(crate) fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
-    pub(crate) fn recorder(&self) -> &dyn Recorder {
-        &*self.recorder
-    }
-
-    /// A deployment is being tried.
-    pub(crate) fn attempt(&mut self, deployment: DeploymentIndex) {
-        self.deployment = Some(deployment);
-        self.attempts += 1;
-    }
-
-    /// The first byte of a stream is ready for the client.
-    pub(crate) fn first_byte(&mut self, now: time::Instant) {
-        self.first_byte = Some(now.saturating_duration_since(self.started));
-    }
-
-    /// Leaves the books to whoever goes on with the call.
-    pub(crate) fn hand_over(&mut self) -> Account {
-        self.open = false;
-        Account {
-            recorder: self.recorder.clone(),
-            snapshot: self.snapshot.clone(),
-            open: true,
-            operation: self.operation,
-            started: self.started,
-            deployment: self.deployment,
-            attempts: self.attempts,
-            first_byte: self.first_byte,
-        }
-    }
-
-    pub(crate) fn settle_whole(&mut self, usage: Option<Usage>, cost: Option<Cost>, now: time::Instant) {
-        self.settle(200, usage, cost, false, now);
-    }
-
-    pub(crate) fn settle_stream(
-        &mut self,
-        usage: Option<Usage>,
-        cost: Option<Cost>,
-        cut_short: bool,
-        now: time::Instant,
-    ) {
-        self.settle(200, usage, cost, cut_short, now);
-    }
-
-    pub(crate) fn settle_refused(&mut self, status: u16) {
-        self.settle(status, None, None, false, time::Instant::now());
-    }
-
-    fn settle(
-        &mut self,
-        status: u16,
-        usage: Option<Usage>,
-        cost: Option<Cost>,
-        cut_short: bool,
-        now: time::Instant,
-    ) {
-        if !std::mem::take(&mut self.open) {
-            return;
-        }
-        let spec = self.deployment.map(|deployment| self.snapshot.spec(deployment));
-        let outcome = Outcome {
-            operation: self.operation,
-            group: spec.map_or("", |spec| &spec.group),
-            deployment: spec.map_or("", |spec| &spec.id),
-            status,
-            duration: now.saturating_duration_since(self.started),
-            first_byte: self.first_byte,
-            usage,
-            cost: cost.map(|cost| cost.input + cost.output),
-            attempts: self.attempts,
-            cut_short,
-            caller: &Caller::default(),
-            call_id: "",
-            model: "",
-            upstream_model: "",
-            provider: "",
-            api_base: "",
-            tags: &[],
-            end_user: None,
-            estimated: false,
-            decision: "",
-            started: SystemTime::now(),
-        };
-        outcome.log();
-        self.recorder.record(&outcome);
-    }
-}
-
 impl Outcome<'_> {
     /// One line for every call; louder when it was nobody's fault but the gateway's or the upstream's.
     /// It holds nothing that a client or an upstream wrote.
-    fn log(&self) {
+    pub(crate) fn log(&self) {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -286,13 +157,5 @@ impl Outcome<'_> {
             };
         }
         if self.status >= 500 { line!(info) } else { line!(debug) }
-    }
-}
-
-impl Drop for Account {
-    fn drop(&mut self) {
-        if self.open {
-            self.settle(CLIENT_LEFT, None, None, true, time::Instant::now());
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use tagrail_config::{DeploymentSettings, GeneralSettings, LeftOut, Resolved, RouterSettings};
+use tagrail_config::{DeploymentSettings, GeneralSettings, LeftOut, PriceOverride, Resolved, RouterSettings};
 use tagrail_providers::{Catalogue, ModelFacts, Price, UpstreamError};
 use tagrail_routing::{
     Access, Decision, DeploymentIndex, DeploymentSpec, Moment, Reservations, Reserved, RoutingTable,
@@ -32,7 +32,16 @@ pub struct Snapshot {
     board: Board,
     /// Of the models as configured, each looked up at its first call: reading the catalogue would
     /// hold up the start. Wildcards are looked up by call.
-    prices: Vec<OnceLock<Option<Price>>>,
+    listed: Vec<OnceLock<Listed>>,
+}
+
+/// What is known of a model at a deployment: what it says of itself before what the catalogue says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed {
+    /// `None` when neither says anything.
+    pub(crate) price: Option<Price>,
+    /// The longest answer, tokens.
+    pub(crate) max_output_tokens: Option<u64>,
 }
 
 /// A deployment's constant header values, made once.
@@ -52,14 +61,14 @@ impl Snapshot {
         let specs = table.deployments();
         let labels =
             specs.iter().zip(&deployments).map(|(spec, settings)| Labels::new(spec, settings)).collect();
-        let prices = specs.iter().map(|_| OnceLock::new()).collect();
+        let listed = specs.iter().map(|_| OnceLock::new()).collect();
         let state = |(spec, settings): (&DeploymentSpec, &DeploymentSettings)| {
             scoreboard.state(&spec.id, settings.max_parallel_requests)
         };
         let board = Board(specs.iter().zip(&deployments).map(state).collect());
         scoreboard.retain(|id| table.by_id(id).is_some());
         let reserved = ArcSwap::from_pointee(resolve(&table, &general, reservations));
-        Snapshot { table, deployments, router, general, left_out, reserved, labels, board, prices }
+        Snapshot { table, deployments, router, general, left_out, reserved, labels, board, listed }
     }
 
     /// Puts other reservations in use.
@@ -105,14 +114,20 @@ impl Snapshot {
         }
     }
 
-    /// What a model costs at a deployment: its own prices before the catalogue's. `None` when
-    /// neither says anything.
-    pub(crate) fn price(&self, index: DeploymentIndex, provider: &str, model: &str) -> Option<Price> {
+    /// What is known of a model at a deployment.
+    pub(crate) fn listed(&self, index: DeploymentIndex, provider: &str, model: &str) -> Listed {
         let settings = self.deployment(index);
         if self.spec(index).model.contains('*') {
-            return price(settings, provider, model);
+            return Listed::of(settings, provider, model);
         }
-        *self.prices[index.slot()].get_or_init(|| price(settings, provider, model))
+        *self.listed[index.slot()].get_or_init(|| Listed::of(settings, provider, model))
+    }
+
+    /// What a model without a price costs a caller with a budget.
+    pub(crate) fn fallback_price(&self) -> Option<Price> {
+        let price = self.general.fallback_price?;
+        let PriceOverride { input, output, cache_read, cache_creation } = price;
+        Some(Price { input, output, cache_read, cache_creation, long_input: input, long_output: output })
     }
 
     /// What routing knows of a deployment.
@@ -149,21 +164,27 @@ fn resolve(table: &RoutingTable, general: &GeneralSettings, reservations: &Reser
     }
 }
 
-/// A deployment's own prices before the catalogue's; `None` when neither says anything.
-fn price(settings: &DeploymentSettings, provider: &str, model: &str) -> Option<Price> {
-    let base = settings.info.get("base_model").and_then(|name| name.as_str()).unwrap_or(model);
-    let listed = Catalogue.facts(provider, base).map(ModelFacts::price).unwrap_or_default();
-    let own = settings.price;
-    let price = Price {
-        input: own.input.or(listed.input),
-        output: own.output.or(listed.output),
-        cache_read: own.cache_read.or(listed.cache_read),
-        cache_creation: own.cache_creation.or(listed.cache_creation),
-        // A price of one's own is meant for prompts of any length.
-        long_input: own.input.or(listed.long_input),
-        long_output: own.output.or(listed.long_output),
-    };
-    (price.input.is_some() || price.output.is_some()).then_some(price)
+impl Listed {
+    fn of(settings: &DeploymentSettings, provider: &str, model: &str) -> Listed {
+        let base = settings.info.get("base_model").and_then(|name| name.as_str()).unwrap_or(model);
+        let facts = Catalogue.facts(provider, base);
+        let listed = facts.map(ModelFacts::price).unwrap_or_default();
+        let own = settings.price;
+        let price = Price {
+            input: own.input.or(listed.input),
+            output: own.output.or(listed.output),
+            cache_read: own.cache_read.or(listed.cache_read),
+            cache_creation: own.cache_creation.or(listed.cache_creation),
+            // A price of one's own is meant for prompts of any length.
+            long_input: own.input.or(listed.long_input),
+            long_output: own.output.or(listed.long_output),
+        };
+        let most = settings.info.get("max_output_tokens").and_then(|most| most.as_u64());
+        Listed {
+            price: (price.input.is_some() || price.output.is_some()).then_some(price),
+            max_output_tokens: most.or_else(|| facts?.max_output_tokens),
+        }
+    }
 }
 
 impl Labels {

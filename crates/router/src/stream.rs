@@ -14,12 +14,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use tagrail_providers::{Coder, ErrorKind, Price, UpstreamError, Usage};
+use tagrail_providers::{Coder, Envelope, ErrorKind, Price, UpstreamError, Usage};
 use tagrail_routing::{Decision, DeploymentIndex, Moment};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::outcome::Account;
+use crate::account::{Account, Spent};
+use crate::attempt::spent;
 use crate::transport::Lease;
 
 /// How long the end of a connection's reply is waited for behind its last event, so that the
@@ -100,6 +101,8 @@ pub struct ReplyStream {
 pub(crate) struct Terms {
     pub(crate) deployment: DeploymentIndex,
     pub(crate) price: Option<Price>,
+    /// The request's body, where tokens are estimated by it should the upstream not count them.
+    pub(crate) asked: Option<Envelope>,
     /// Longest wait for the next bytes.
     pub(crate) patience: Duration,
     /// The same time on the clock and on the scoreboard's.
@@ -142,17 +145,45 @@ impl ReplyStream {
         Poll::Ready(Err(UpstreamError::plain(ErrorKind::Timeout, 408, text)))
     }
 
+    /// The next bytes for the client. With the last of them it has the whole reply, and a reply that
+    /// somebody has is in the books, whatever happens next: they are closed before it leaves.
+    fn next_piece(&mut self) -> Option<Bytes> {
+        if self.opened.ready.len() == 1 && (self.opened.ended || self.opened.coder.finished()) {
+            self.settle(None, false);
+        }
+        self.opened.ready.pop_front()
+    }
+
     /// The stream is over for the client: the upstream is let go, the books are closed.
     fn close(&mut self, error: Option<&UpstreamError>, cut_short: bool) {
         self.closed = true;
         self.opened.ended = true;
         self.opened.lease = None;
         drop(self.terms.permit.take());
+        self.settle(error, cut_short);
+    }
+
+    fn settle(&mut self, error: Option<&UpstreamError>, cut_short: bool) {
+        if !self.account.is_open() {
+            return;
+        }
         let now = Instant::now();
         self.score(error, now);
-        let usage = self.opened.coder.usage();
-        let cost = usage.zip(self.terms.price).map(|(usage, price)| price.cost(&usage));
-        self.account.settle_stream(usage, cost, cut_short, now);
+        self.account.settle_stream(self.spent(cut_short), cut_short, now);
+    }
+
+    /// What was produced is charged. An upstream that counts as it goes, as Anthropic does, has not
+    /// counted the answer when its stream is cut short.
+    fn spent(&self, cut_short: bool) -> Spent {
+        let Terms { price, asked, .. } = &self.terms;
+        let (told, passed_on) = (self.opened.coder.usage(), self.opened.coder.passed_on());
+        match told.filter(|told| cut_short && asked.is_some() && told.output < passed_on) {
+            Some(told) => {
+                let told = Usage { output: passed_on, ..told };
+                Spent { estimated: true, ..spent(Some(told), passed_on, None, *price) }
+            }
+            None => spent(told, passed_on, asked.as_ref(), *price),
+        }
     }
 
     /// A deployment has done well when its stream was whole, or was left by the client.
@@ -189,7 +220,7 @@ impl Body for ReplyStream {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         loop {
-            if let Some(piece) = this.opened.ready.pop_front() {
+            if let Some(piece) = this.next_piece() {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             if this.opened.ended {

@@ -9,12 +9,13 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tagrail_providers::{Ask, Coder, ErrorKind, Operation, Place, Prepared, Price, UpstreamError};
-use tagrail_routing::{Decision, DeploymentIndex};
+use tagrail_providers::{Ask, Coder, Envelope, ErrorKind, Operation, Place, Prepared, Price, UpstreamError};
+use tagrail_routing::DeploymentIndex;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
-use super::{Attempts, Miss, Question};
+use super::{Attempts, Miss, Question, Walk, spent};
+use crate::account::Spent;
 use crate::stream::{Opened, ReplyStream, Terms};
 use crate::transport::{Lease, Pieces, TransportError};
 use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot};
@@ -39,30 +40,36 @@ struct Try<'a> {
     upstream_model: Cow<'a, str>,
     place: Place<'a>,
     echo: Option<Cow<'a, str>>,
+    price: Option<Price>,
     limit: Duration,
     began: Instant,
+    /// Whether tokens are estimated where the upstream does not count them.
+    estimates: bool,
 }
 
 impl<'a> Attempts<'a> {
     pub(super) async fn call_once(
         &mut self,
         question: Question<'_>,
-        decision: &Decision,
+        walk: &Walk,
         deployment: DeploymentIndex,
     ) -> Result<Answer, Miss> {
-        let snapshot = self.snapshot;
+        let (snapshot, decision) = (self.snapshot, &walk.decision);
         let settings = snapshot.deployment(deployment);
-        self.account.attempt(deployment);
+        self.account.attempt(deployment, || walk.decided(&snapshot.table, question, self.groups));
         settings.target.admit(&question.call.envelope).map_err(|error| Miss::Unfit(Refusal::Body(error)))?;
         let upstream_model = snapshot.table.upstream_model(decision, deployment);
         if let Some(text) = &settings.mock_response {
-            return Ok(self.mocked(question, deployment, &upstream_model, text));
+            return self.mocked(question, decision, deployment, &upstream_model, text);
         }
         let place = settings.target.resolve(&upstream_model).map_err(misfit)?;
         let operation = question.call.operation;
         if !place.provider.serves(operation) {
             return Err(Miss::Unfit(Refusal::NotServed { operation, provider: place.provider.name() }));
         }
+        self.account.placed(&upstream_model, &place);
+        let listed = snapshot.listed(deployment, place.provider.name(), place.model);
+        let price = self.admit(question, decision, deployment, listed)?;
         let limit = self.time_limit(question, deployment);
         self.limit = Some(limit);
         let attempt = Try {
@@ -72,10 +79,14 @@ impl<'a> Attempts<'a> {
             upstream_model: upstream_model.clone(),
             place,
             echo: self.echo(question),
+            price,
             limit,
             began: Instant::now(),
+            estimates: self.account.estimates(),
         };
-        self.exchange(attempt).await
+        let answer = self.exchange(attempt).await;
+        self.under_way = None;
+        answer
     }
 
     /// One limit for all of it: a place in the queue, the head, and the body or its first bytes.
@@ -88,6 +99,7 @@ impl<'a> Attempts<'a> {
 
     async fn converse(&mut self, attempt: &Try<'_>) -> Result<Answer, Miss> {
         let permit = attempt.permit().await;
+        self.under_way = Some(attempt.price);
         let head = self.head(attempt).await?;
         let call = attempt.question.call;
         let answer = if call.envelope.stream() && call.operation != Operation::Embeddings {
@@ -110,8 +122,11 @@ impl<'a> Attempts<'a> {
     }
 
     async fn send(&self, attempt: &Try<'_>, fresh: bool) -> Result<Head, SendError> {
-        let Prepared { endpoint, path, headers, body, coder } =
+        let Prepared { endpoint, path, headers, body, mut coder } =
             attempt.prepare().map_err(SendError::Prepare)?;
+        if attempt.estimates {
+            coder.count();
+        }
         let mut request = Request::new(Pieces::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(path);
@@ -131,9 +146,9 @@ impl<'a> Attempts<'a> {
         let now = Instant::now();
         lease.give_back(now);
         let pieces = coder.whole(body)?;
-        let usage = coder.usage();
-        let cost = usage.zip(attempt.price()).map(|(usage, price)| price.cost(&usage));
-        self.account.settle_whole(usage, cost, now);
+        let spent = spent(coder.usage(), coder.passed_on(), attempt.asked(), attempt.price);
+        self.account.settle_whole(spent, now);
+        let Spent { usage, cost, .. } = spent;
         attempt.snapshot.state(attempt.deployment).succeeded(self.router.moment(now));
         let facts = Facts { usage, cost, ..attempt.facts(parts.headers, self.account.started(), now) };
         Ok(Answer { facts, body: AnswerBody::Whole(pieces) })
@@ -156,7 +171,8 @@ impl<'a> Attempts<'a> {
         let account = self.account.hand_over();
         let terms = Terms {
             deployment: attempt.deployment,
-            price: attempt.price(),
+            price: attempt.price,
+            asked: attempt.asked().cloned(),
             patience: attempt.limit,
             opened: (now, self.router.moment(now)),
             permit,
@@ -211,8 +227,9 @@ impl<'a> Try<'a> {
         permits.acquire_owned().await.ok()
     }
 
-    fn price(&self) -> Option<Price> {
-        self.snapshot.price(self.deployment, self.place.provider.name(), self.place.model)
+    /// The body, where tokens are estimated by it.
+    fn asked(&self) -> Option<&Envelope> {
+        self.estimates.then_some(&self.question.call.envelope)
     }
 
     fn facts(&self, upstream_headers: HeaderMap, started: Instant, now: Instant) -> Facts {

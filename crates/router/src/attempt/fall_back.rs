@@ -11,9 +11,11 @@ use super::{Asked, Attempts, Question, may_fall_back};
 use crate::{Answer, Call, Refusal};
 
 /// A fallback: a name, and request fields that it overrides (only a client can ask for those).
-struct Step {
-    model: String,
+pub(super) struct Step {
+    pub(super) model: String,
     fields: Vec<(String, String)>,
+    /// The configuration names it, not the client.
+    operators: bool,
 }
 
 /// What becomes of a step.
@@ -54,6 +56,9 @@ impl Attempts<'_> {
                     answer.facts.fallbacks = tried;
                     return Some(answer);
                 }
+                if self.over.is_some() {
+                    break;
+                }
             }
             None
         })
@@ -62,7 +67,7 @@ impl Attempts<'_> {
     async fn step(&mut self, question: Question<'_>, step: &Step, turn: Turn) -> Option<Answer> {
         let depth = question.depth + 1;
         if step.fields.is_empty() {
-            let next = Question { model: &step.model, depth, ..question };
+            let next = Question { model: &step.model, depth, operators_choice: step.operators, ..question };
             return match turn {
                 Turn::Walk(refusal) => self.fall_back(next, &refusal).await,
                 _ => self.ask(next).await,
@@ -72,8 +77,14 @@ impl Attempts<'_> {
         let tags = call.tags(self.snapshot.table.rules());
         // With other fields every group may answer otherwise.
         let asked = std::mem::take(&mut self.asked);
-        let answer = self.ask(Question { call: &call, tags: &tags, model: &step.model, depth }).await;
+        let operators_choice = step.operators;
+        let next = Question { call: &call, tags: &tags, model: &step.model, depth, operators_choice };
+        self.account.tagged(&tags);
+        let answer = self.ask(next).await;
         self.asked = asked;
+        if answer.is_none() {
+            self.account.tagged(question.tags);
+        }
         answer
     }
 
@@ -83,6 +94,10 @@ impl Attempts<'_> {
         self.asked.push(Asked { model: question.model.to_owned(), unwalked: None });
         match self.nested(question).await {
             Ok(answer) => Some(answer),
+            Err(refusal @ Refusal::OverLimit(_)) => {
+                self.over = Some(refusal);
+                None
+            }
             Err(refusal) => {
                 let too_deep = self.too_deep(question);
                 if let Some(asked) = self.asked.get_mut(at).filter(|_| too_deep) {
@@ -91,6 +106,12 @@ impl Attempts<'_> {
                 None
             }
         }
+    }
+
+    /// The fallbacks that the client names.
+    pub(super) fn asked_fallbacks(&self, question: Question<'_>) -> Option<Vec<Step>> {
+        let asked = self.original.envelope.fallbacks()?;
+        Some(once(asked.iter().flat_map(|text| Step::asked(text, question.model))))
     }
 
     fn turn(&mut self, question: Question<'_>, step: &Step) -> Turn {
@@ -111,40 +132,49 @@ impl Attempts<'_> {
     /// The client's own list, or what is configured for the error, then in general, then by default.
     fn steps(&self, question: Question<'_>, refusal: &Refusal) -> Vec<Step> {
         if question.depth == 0
-            && let Some(asked) = self.original.envelope.fallbacks()
+            && let Some(asked) = self.asked_fallbacks(question)
         {
-            return once(asked.iter().flat_map(|text| Step::asked(text, question.model)));
+            return asked;
         }
         let table = &self.snapshot.table;
+        let model = question.behind_alias();
         let special = match refusal {
             Refusal::Upstream(error) if error.kind == ErrorKind::ContextWindow => {
-                table.fallbacks(question.model, FallbackKind::ContextWindow)
+                table.fallbacks(model, FallbackKind::ContextWindow)
             }
             Refusal::Upstream(error) if error.kind == ErrorKind::ContentPolicy => {
-                table.fallbacks(question.model, FallbackKind::ContentPolicy)
+                table.fallbacks(model, FallbackKind::ContentPolicy)
             }
             _ => &[],
         };
         let general =
-            if special.is_empty() { table.fallbacks(question.model, FallbackKind::General) } else { special };
+            if special.is_empty() { table.fallbacks(model, FallbackKind::General) } else { special };
         let mut names: Vec<&String> = Vec::new();
         for name in general.iter().chain(table.default_fallbacks()) {
-            if name != question.model && !names.contains(&name) {
+            if name != model && !names.contains(&name) {
                 names.push(name);
             }
         }
-        names.into_iter().map(|name| Step { model: name.clone(), fields: Vec::new() }).collect()
+        let step = |name: &String| Step { model: name.clone(), fields: Vec::new(), operators: true };
+        names.into_iter().map(step).collect()
     }
 }
 
 impl Step {
+    /// A name that the client sent.
+    fn named(model: String) -> Step {
+        Step { model, fields: Vec::new(), operators: false }
+    }
+
     /// What a client may write: a name, an object with a `model` and fields to override, or
     /// LiteLLM's table form `{"group": ["name", …]}`.
     fn asked(text: &str, model: &str) -> Vec<Step> {
         match serde_json::from_str(text) {
-            Ok(Value::String(name)) => vec![Step { model: name, fields: Vec::new() }],
+            Ok(Value::String(name)) => vec![Step::named(name)],
             Ok(Value::Object(fields)) => match fields.get("model") {
-                Some(Value::String(name)) => vec![Step { model: name.clone(), fields: overrides(&fields) }],
+                Some(Value::String(name)) => {
+                    vec![Step { fields: overrides(&fields), ..Step::named(name.clone()) }]
+                }
                 _ => table_form(&fields, model),
             },
             _ => Vec::new(),
@@ -178,5 +208,5 @@ fn overrides(fields: &Map<String, Value>) -> Vec<(String, String)> {
 fn table_form(fields: &Map<String, Value>, model: &str) -> Vec<Step> {
     let names = fields.get(model).or_else(|| fields.get("*")).and_then(Value::as_array);
     let names = names.into_iter().flatten().filter_map(Value::as_str);
-    names.map(|name| Step { model: name.to_owned(), fields: Vec::new() }).collect()
+    names.map(|name| Step::named(name.to_owned())).collect()
 }

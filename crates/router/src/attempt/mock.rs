@@ -1,25 +1,34 @@
 //! `mock_response`: answered here, without an upstream, in the client's dialect.
 
 use http::HeaderMap;
-use tagrail_providers::{MOCK_USAGE, Mock, Operation};
-use tagrail_routing::DeploymentIndex;
+use tagrail_providers::{MOCK_USAGE, Mock, Operation, Usage};
+use tagrail_routing::{Decision, DeploymentIndex};
 use tokio::time::Instant;
 
 use super::call_once::created;
-use super::{Attempts, Question};
+use super::{Attempts, Miss, Question, spent};
+use crate::snapshot::Listed;
 use crate::{Answer, AnswerBody, Facts};
 
 impl Attempts<'_> {
     pub(super) fn mocked(
         &mut self,
         question: Question<'_>,
+        decision: &Decision,
         deployment: DeploymentIndex,
         upstream_model: &str,
         text: &str,
-    ) -> Answer {
+    ) -> Result<Answer, Miss> {
         let snapshot = self.snapshot;
         let spec = snapshot.spec(deployment);
         let settings = snapshot.deployment(deployment);
+        let place = settings.target.resolve(upstream_model).ok();
+        let nothing = Listed { price: None, max_output_tokens: None };
+        let listed = place.as_ref().map(|place| {
+            self.account.placed(upstream_model, place);
+            snapshot.listed(deployment, place.provider.name(), place.model)
+        });
+        let price = self.admit(question, decision, deployment, listed.unwrap_or(nothing))?;
         let envelope = &question.call.envelope;
         let operation = question.call.operation;
         let mock =
@@ -30,10 +39,9 @@ impl Attempts<'_> {
         } else {
             AnswerBody::Whole(vec![mock.whole(operation)])
         };
-        let place = settings.target.resolve(upstream_model).ok();
-        let price = place.and_then(|place| snapshot.price(deployment, place.provider.name(), place.model));
-        let cost = price.map(|price| price.cost(&MOCK_USAGE));
-        self.account.settle_whole(Some(MOCK_USAGE), cost, Instant::now());
+        let output = if operation == Operation::Embeddings { 0 } else { MOCK_USAGE.output };
+        let spent = spent(Some(Usage { output, ..MOCK_USAGE }), 0, None, price);
+        self.account.settle_whole(spent, Instant::now());
         let facts = Facts {
             snapshot: snapshot.clone(),
             deployment,
@@ -46,10 +54,10 @@ impl Attempts<'_> {
             upstream_headers: HeaderMap::new(),
             started: self.account.started().into_std(),
             upstream_time: std::time::Duration::ZERO,
-            usage: Some(MOCK_USAGE),
-            cost,
+            usage: spent.usage,
+            cost: spent.cost,
             caller: question.call.caller.clone(),
         };
-        Answer { facts, body }
+        Ok(Answer { facts, body })
     }
 }

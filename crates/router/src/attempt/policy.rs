@@ -90,7 +90,6 @@ mod tests {
     use tagrail_providers::Operation;
 
     use super::*;
-    use crate::outcome::Account;
     use crate::{Call, Router};
 
     fn router(deployments: usize) -> Router {
@@ -107,16 +106,8 @@ mod tests {
         let body = json!({"model": "g", "messages": [], "num_retries": num_retries}).to_string();
         let call = Call::read(Operation::ChatCompletions, HeaderMap::new(), Bytes::from(body), None).unwrap();
         let snapshot = router.snapshot();
-        let account = Account::open(Arc::new(()), snapshot.clone(), call.operation);
-        let attempts = Attempts {
-            router,
-            snapshot: &snapshot,
-            original: &call,
-            account,
-            limit: None,
-            asked: Vec::new(),
-        };
-        let question = Question { call: &call, tags: &[], model: "g", depth: 0 };
+        let attempts = Attempts::new(router, &snapshot, &call);
+        let question = Question { call: &call, tags: &[], model: "g", depth: 0, operators_choice: false };
         let error = UpstreamError::new(ErrorKind::Internal, 500, "openai", "down");
         let mut walk = Walk::new(attempts.decide(&snapshot, question).unwrap());
         let mut current = walk.decision.first();
