@@ -11,6 +11,7 @@ use crate::group::{GroupBuilder, GroupId, ModelGroup};
 use crate::index::PatternIndex;
 use crate::names::{Meaning, Names};
 use crate::pattern::ModelPattern;
+use crate::reserved::View;
 use crate::tag::Tags;
 use crate::{
     DeploymentIndex, DeploymentSpec, FallbackSpec, LeftOutSpec, Mistake, RoutingMode, RoutingTable, Rules,
@@ -108,6 +109,8 @@ impl RoutingTable {
             tag_filtering: spec.tag_filtering,
             match_any: spec.match_any,
             tag_prefix: spec.tag_prefix,
+            tag_grants: spec.tag_grants,
+            identity: Arc::new(()),
             groups,
             names,
             tags,
@@ -136,12 +139,11 @@ impl<'a> Assembly<'a> {
             let builder = builders.of(&spec.group);
             match regexes {
                 Some(regexes) => drop(builder.add(DeploymentIndex(index), spec, regexes.clone())),
-                None => builder
-                    .leave_out(&LeftOutSpec { group: spec.group.clone(), tags: spec.tags.clone() }, tags),
+                None => builder.leave_out(&spec.tags),
             }
         }
         for spec in &self.spec.left_out {
-            builders.of(&spec.group).leave_out(spec, tags);
+            builders.of(&spec.group).leave_out(&spec.tags);
         }
         builders.build(groups, tags, ModelPattern::new)
     }
@@ -167,7 +169,7 @@ impl<'a> Assembly<'a> {
             let taken = entries.get(spec.model.as_str()).is_some_and(|m| m.group.is_some() && !m.deserted);
             if !taken {
                 let declares = home.is_some_and(|id| groups[id.0 as usize].declares_tags());
-                upstream.of(&spec.model).add(index, spec, regexes.to_vec()).belongs_to_tagged(declares);
+                upstream.of(&spec.model).add(index, spec, regexes.to_vec()).belongs_to(home, declares);
             }
         }
         for (name, group) in upstream.build(groups, tags, |_| None) {
@@ -317,7 +319,7 @@ struct Nowhere {
 
 impl Nowhere {
     fn of(names: &Names, name: &str) -> Option<Nowhere> {
-        names.resolve(name, &mut ()).err()?;
+        names.resolve(name, &View::All, &mut ()).err()?;
         let target = names.behind_alias(name);
         let deserted = names.entries.get(target).is_some_and(|meaning| meaning.deserted);
         Some(Nowhere { deserted: deserted.then(|| target.to_owned()) })

@@ -1,11 +1,13 @@
 //! What each stage does. A course starts with the group that the name led to and narrows its
 //! candidates down until one is chosen.
 
+use crate::access;
 use crate::bits::Bits;
 use crate::decision::{Choice, cooling, pick};
 use crate::explain::Collector;
 use crate::group::ModelGroup;
 use crate::names::{Found, Lost};
+use crate::reserved::{Reach, View};
 use crate::tag::{ParsedTag, Wish};
 use crate::tag_filter::{Refusal, TagFilter};
 use crate::{
@@ -19,34 +21,71 @@ pub(crate) struct Course<'a> {
     signals: &'a dyn Signals,
     found: Found<'a>,
     group: &'a ModelGroup,
+    view: View<'a>,
+    /// What of the group is there for the caller; `None` is everything.
+    reach: Option<Reach>,
     candidates: Bits,
     /// The candidates that the tags were matched against, when they were.
     before_tags: Option<Bits>,
 }
 
 impl<'a> Course<'a> {
-    /// The name: see [`crate::names::Names::resolve`].
+    /// The name: see [`crate::names::Names::resolve`]; and whether the caller may use it: see
+    /// [`access::refusal`]. Who may not is told nothing of what the name means.
     pub(crate) fn by_name(
         table: &'a RoutingTable,
         request: &'a RouteRequest<'a>,
         signals: &'a dyn Signals,
         seen: &mut impl Collector,
     ) -> Result<Self, NoRoute> {
-        let found = table.names.resolve(request.model, seen).map_err(|lost| match lost {
-            Lost::Unknown => NoRoute::UnknownModel { wildcards_configured: table.has_wildcards() },
-            Lost::Deserted => NoRoute::NoDeployments,
+        let view = View::of(table, request.access);
+        let denied = access::refusal(table, request, &view);
+        let told = seen.is_privy();
+        let denied = match denied {
+            Some(denied) if !told => return Err(denied),
+            denied => denied,
+        };
+        let found = Course::find(table, request, &view, seen).map_err(|lost| match (&denied, lost) {
+            (Some(denied), _) => denied.clone(),
+            (None, Lost::Unknown) => {
+                NoRoute::UnknownModel { wildcards_configured: table.names.has_wildcards(&view) }
+            }
+            (None, Lost::Deserted) => NoRoute::NoDeployments,
         })?;
         let group = table.group(found.group);
-        seen.enter(group);
-        if group.left_out() > 0 {
-            seen.note(|| {
-                format!("{} of `{}` left out for a mistake in the config", group.left_out(), group.name())
-            });
+        seen.enter(group, || view.told(found.group, group));
+        if let Some(denied) = denied {
+            let text = || denied.public_message(request.model, table);
+            seen.remove("access", group.all(), |_| text());
+            return Err(denied);
         }
-        let candidates = group.all().clone();
-        let mut course = Course { table, request, signals, found, group, candidates, before_tags: None };
+        let left_out = group.left_out().all().count();
+        // Mistakes in the config are the operator's business.
+        if left_out > 0 && (told || matches!(view, View::All)) {
+            seen.note(|| format!("{left_out} of `{}` left out for a mistake in the config", group.name()));
+        }
+        let (candidates, reach) = (group.all().clone(), view.reach(found.group));
+        let mut course =
+            Course { table, request, signals, found, group, view, reach, candidates, before_tags: None };
         course.single_out(seen)?;
         Ok(course)
+    }
+
+    /// The caller's own alias comes before the router's; it does not touch what an operator chose.
+    fn find(
+        table: &'a RoutingTable,
+        request: &'a RouteRequest<'a>,
+        view: &View<'a>,
+        seen: &mut impl Collector,
+    ) -> Result<Found<'a>, Lost> {
+        let name = match request.operators_choice {
+            true => request.model,
+            false => request.access.behind_alias(request.model),
+        };
+        if name != request.model {
+            seen.note(|| format!("`{}` is the caller's own alias of `{name}`", request.model));
+        }
+        table.names.resolve(name, view, seen)
     }
 
     /// A deployment's id leaves that deployment alone.
@@ -65,9 +104,40 @@ impl<'a> Course<'a> {
             seen.remove("name", &self.candidates, |_| {
                 "a wildcard's id names no model to ask the upstream for".into()
             });
-            return Err(NoRoute::WildcardId);
+            let doubtful = self.view.in_doubt(self.group).is_some_and(|doubtful| doubtful.contains(position));
+            return Err(if doubtful { NoRoute::ReservationsUnknown } else { NoRoute::WildcardId });
         }
         Ok(())
+    }
+
+    /// What is reserved for others.
+    pub(crate) fn drop_reserved(&mut self, seen: &mut impl Collector) -> Result<(), NoRoute> {
+        let Some(reach) = &self.reach else { return Ok(()) };
+        let beyond = self.candidates.without(&reach.members);
+        seen.remove("reserved", &beyond, |position| self.why_beyond(position));
+        self.candidates.keep(&reach.members);
+        if self.candidates.is_empty() { Err(self.tag_mismatch()) } else { Ok(()) }
+    }
+
+    /// What may be reserved for others, while that cannot be known.
+    pub(crate) fn drop_doubtful(&mut self, seen: &mut impl Collector) -> Result<(), NoRoute> {
+        let Some(doubtful) = self.view.in_doubt(self.group) else { return Ok(()) };
+        seen.remove("reserved", &self.candidates.and(&doubtful), |_| {
+            "it is not known whether its tags are reserved".into()
+        });
+        self.candidates.drop(&doubtful);
+        self.before_tags.iter_mut().for_each(|before| before.drop(&doubtful));
+        if self.candidates.is_empty() { Err(NoRoute::ReservationsUnknown) } else { Ok(()) }
+    }
+
+    /// Whether anything is left that can ever serve this caller, whatever its health and tags.
+    pub(crate) fn can_serve(&self) -> bool {
+        let mut left = self.candidates.clone();
+        self.view.in_doubt(self.group).iter().for_each(|doubtful| left.drop(doubtful));
+        if self.is_confined() {
+            left = self.tag_filter().constrained(&left);
+        }
+        !left.is_empty()
     }
 
     /// What the operator has paused.
@@ -86,12 +156,14 @@ impl<'a> Course<'a> {
     /// row D3 they are matched first, so that an outage is not mistaken for a refusal.
     pub(crate) fn apply_tags(&mut self, seen: &mut impl Collector) -> Result<(), NoRoute> {
         if self.skips_stages() {
+            self.confine(seen)?;
             seen.keep(&self.candidates, |_| {
                 "asked for by its id, which passes by tags, health and order".into()
             });
             return Ok(());
         }
         if !self.filters_tags() {
+            self.confine(seen)?;
             seen.keep(&self.candidates, |_| "tag filtering is off".into());
             return Ok(());
         }
@@ -107,6 +179,25 @@ impl<'a> Course<'a> {
         };
         self.before_tags = Some(reachable);
         Ok(())
+    }
+
+    /// An admin's `&t` and `!t` confine a caller also where tags do not count otherwise.
+    fn confine(&mut self, seen: &mut impl Collector) -> Result<(), NoRoute> {
+        if !self.is_confined() {
+            return Ok(());
+        }
+        let filter = self.tag_filter();
+        let left = filter.constrained(&self.candidates);
+        seen.remove("tags", &self.candidates.without(&left), |position| filter.why_not_left(position));
+        if left.is_empty() {
+            return Err(self.refusal());
+        }
+        self.candidates = left;
+        Ok(())
+    }
+
+    fn is_confined(&self) -> bool {
+        self.table.tag_grants && !self.request.access.granted().is_empty()
     }
 
     /// Health, order and strategy.
@@ -171,6 +262,10 @@ impl<'a> Course<'a> {
         if self.cooling(&self.candidates) == self.candidates {
             return self.all_cooling(&self.candidates);
         }
+        self.tag_mismatch()
+    }
+
+    fn tag_mismatch(&self) -> NoRoute {
         NoRoute::TagMismatch {
             tags: self.request.tags.iter().map(|tag| tag.text.clone().into_owned()).collect(),
         }
@@ -225,7 +320,7 @@ impl<'a> Course<'a> {
         self.request.force_tag_filtering || own.unwrap_or(self.table.tag_filtering)
     }
 
-    fn tag_filter(&self) -> TagFilter<'a> {
+    fn tag_filter(&self) -> TagFilter<'_> {
         TagFilter {
             group: self.group,
             tags: &self.table.tags,
@@ -235,6 +330,9 @@ impl<'a> Course<'a> {
             knows_tags: self.is_known_group(),
             by_id: self.found.only.is_some(),
             request: self.request.tags,
+            granted: self.request.access.granted(),
+            reach: self.reach.as_ref(),
+            declares_tags: self.view.declares_tags(self.group, self.reach.as_ref()),
             user_agent: self.request.user_agent,
         }
     }
@@ -278,6 +376,11 @@ impl<'a> Course<'a> {
                 _ => format!("order {first}, the first"),
             });
         }
+    }
+
+    fn why_beyond(&self, position: usize) -> String {
+        let reserved = self.view.reserved_tags(self.group, position).join("`, `");
+        format!("carries `{reserved}`, which the caller does not hold")
     }
 
     fn cooling_text(&self, position: usize) -> String {

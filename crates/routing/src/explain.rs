@@ -14,7 +14,7 @@ pub struct Explanation {
     pub decision: Result<Decision, NoRoute>,
     /// The group that the name led to, if any: `model_name` as configured.
     pub group: Option<String>,
-    /// One verdict for every deployment of the group, in the order of the config.
+    /// One verdict for every deployment of the group that may be spoken of, in the order of the config.
     pub verdicts: Vec<Verdict>,
     /// Notes on the name and the tags: alias followed, provider guessed, prefix stripped, failed open.
     pub notes: Vec<String>,
@@ -40,7 +40,7 @@ pub enum Reason {
     },
     /// Not in the plan.
     Removed {
-        /// The stage: `name`, `blocked`, `tags`, `health`, `order`.
+        /// The stage: `name`, `access`, `reserved`, `blocked`, `tags`, `health`, `order`.
         stage: &'static str,
         /// For a person.
         text: String,
@@ -68,11 +68,14 @@ pub(crate) trait Collector {
     /// Whether anything is kept; a stage may then look at what a decision alone does not need.
     const KEEPS: bool;
 
+    /// Whether it hears what the caller may not; it then hears it all.
+    fn is_privy(&self) -> bool;
+
     /// Something about the request as a whole.
     fn note(&mut self, text: impl FnOnce() -> String);
 
-    /// The name has led to this group.
-    fn enter(&mut self, group: &ModelGroup);
+    /// The name has led to this group, of which the caller may hear of those that `told` gives.
+    fn enter(&mut self, group: &ModelGroup, told: impl FnOnce() -> Option<Bits>);
 
     /// A stage took these out.
     fn remove(&mut self, stage: &'static str, positions: &Bits, why: impl Fn(usize) -> String);
@@ -84,18 +87,24 @@ pub(crate) trait Collector {
 impl Collector for () {
     const KEEPS: bool = false;
 
+    fn is_privy(&self) -> bool {
+        false
+    }
+
     fn note(&mut self, _: impl FnOnce() -> String) {}
 
-    fn enter(&mut self, _: &ModelGroup) {}
+    fn enter(&mut self, _: &ModelGroup, _: impl FnOnce() -> Option<Bits>) {}
 
     fn remove(&mut self, _: &'static str, _: &Bits, _: impl Fn(usize) -> String) {}
 
     fn keep(&mut self, _: &Bits, _: impl Fn(usize) -> String) {}
 }
 
-/// Keeps everything.
-#[derive(Default)]
+/// Keeps everything that may be told.
 pub(crate) struct Reasons {
+    is_privy: bool,
+    /// By position: those that may be told of, `None` for all.
+    told: Option<Bits>,
     group: Option<String>,
     members: Vec<DeploymentIndex>,
     notes: Vec<String>,
@@ -107,12 +116,22 @@ pub(crate) struct Reasons {
 impl Collector for Reasons {
     const KEEPS: bool = true;
 
+    fn is_privy(&self) -> bool {
+        self.is_privy
+    }
+
     fn note(&mut self, text: impl FnOnce() -> String) {
         self.notes.push(text());
     }
 
-    fn enter(&mut self, group: &ModelGroup) {
-        self.group = Some(group.name().to_owned());
+    fn enter(&mut self, group: &ModelGroup, told: impl FnOnce() -> Option<Bits>) {
+        self.told = if self.is_privy { None } else { told() };
+        if self.told.as_ref().is_some_and(Bits::is_empty) {
+            // Neither what the group is called nor how the name led there.
+            self.notes.clear();
+        } else {
+            self.group = Some(group.name().to_owned());
+        }
         self.members = group.members().to_vec();
         self.kept = vec![Vec::new(); group.size()];
         self.removed = vec![None; group.size()];
@@ -137,16 +156,30 @@ impl Collector for Reasons {
 }
 
 impl Reasons {
+    pub(crate) fn new(is_privy: bool) -> Reasons {
+        Reasons {
+            is_privy,
+            told: None,
+            group: None,
+            members: Vec::new(),
+            notes: Vec::new(),
+            kept: Vec::new(),
+            removed: Vec::new(),
+        }
+    }
+
     pub(crate) fn explanation(self, decision: Result<Decision, NoRoute>) -> Explanation {
         let reasons = self.kept.into_iter().zip(self.removed).map(|(kept, removed)| match removed {
             Some((stage, text)) => Reason::Removed { stage, text },
             None => Reason::Kept { text: kept.join("; ") },
         });
-        let verdicts = self.members.into_iter().zip(reasons);
+        let all = self.members.into_iter().zip(reasons);
+        let verdicts = all.map(|(deployment, reason)| Verdict { deployment, reason });
+        let told = |position| self.told.as_ref().is_none_or(|told| told.contains(position));
         Explanation {
             decision,
             group: self.group,
-            verdicts: verdicts.map(|(deployment, reason)| Verdict { deployment, reason }).collect(),
+            verdicts: (0..).zip(verdicts).filter(|(at, _)| told(*at)).map(|(_, verdict)| verdict).collect(),
             notes: self.notes,
         }
     }

@@ -4,9 +4,11 @@
 use regex::Regex;
 
 use crate::bits::Bits;
+use crate::left_out::LeftOut;
 use crate::pattern::ModelPattern;
+use crate::reserved::Reach;
 use crate::tag::{TagId, Tags};
-use crate::{DeploymentIndex, DeploymentSpec, LeftOutSpec};
+use crate::{DeploymentIndex, DeploymentSpec};
 
 /// Position of a group in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,26 +35,22 @@ pub(crate) struct ModelGroup {
     with_regex: Bits,
     filtering: Option<bool>,
     left_out: LeftOut,
-    declares_tags: bool,
+    /// For a group made of members of other groups: by position, whose.
+    homes: Box<[GroupId]>,
+    /// One of the homes declares tags.
+    beside_tagged: bool,
     /// Ascending by `order`.
     levels: Box<[(i64, Bits)]>,
     /// For each of `weight`, `rpm`, `tpm` that somebody sets: one share for every position.
     shares: Box<[Box<[f64]>]>,
 }
 
-/// What deployments that were left out for a mistake still count for (row D30).
-#[derive(Debug, Default)]
-struct LeftOut {
-    count: usize,
-    tags: Vec<TagId>,
-    default: bool,
-}
-
 /// A group while it is put together.
 #[derive(Debug, Default)]
 pub(crate) struct GroupBuilder<'a> {
     members: Vec<Member<'a>>,
-    left_out: LeftOut,
+    left_out: Vec<&'a [String]>,
+    homes: Vec<GroupId>,
     beside_tagged: bool,
 }
 
@@ -75,15 +73,15 @@ impl<'a> GroupBuilder<'a> {
         self
     }
 
-    /// For a group made of members of other groups: whether one of those declares tags.
-    pub(crate) fn belongs_to_tagged(&mut self, declares: bool) {
-        self.beside_tagged |= declares;
+    /// For a group made of members of other groups: where the one just added is from.
+    pub(crate) fn belongs_to(&mut self, home: Option<GroupId>, declares_tags: bool) {
+        self.homes.extend(home);
+        self.beside_tagged |= declares_tags;
     }
 
-    pub(crate) fn leave_out(&mut self, spec: &LeftOutSpec, tags: &mut Tags) {
-        self.left_out.count += 1;
-        self.left_out.default |= spec.tags.iter().any(|tag| tag == DEFAULT_TAG);
-        self.left_out.tags.extend(spec.tags.iter().map(|tag| tags.intern(tag)));
+    /// By its tags.
+    pub(crate) fn leave_out(&mut self, tags: &'a [String]) {
+        self.left_out.push(tags);
     }
 
     pub(crate) fn build(self, name: &str, pattern: Option<ModelPattern>, tags: &mut Tags) -> ModelGroup {
@@ -108,14 +106,13 @@ impl<'a> GroupBuilder<'a> {
             defaults: set(&|m| m.spec.tags.iter().any(|tag| tag == DEFAULT_TAG)),
             with_regex: set(&|m| !m.regexes.is_empty()),
             filtering: members.iter().find_map(|m| m.spec.tag_filtering),
-            carriers: self.carriers(tags),
+            carriers: carriers(size, self.members.iter().map(|m| m.spec.tags.as_slice()), tags),
             levels: self.levels(),
             shares: self.shares(),
             members: members.iter().map(|m| m.index).collect(),
-            declares_tags: self.beside_tagged
-                || !self.left_out.tags.is_empty()
-                || members.iter().any(|m| !m.spec.tags.is_empty() || !m.regexes.is_empty()),
-            left_out: self.left_out,
+            beside_tagged: self.beside_tagged,
+            left_out: LeftOut::new(&self.left_out, tags),
+            homes: self.homes.into_boxed_slice(),
             regexes: (self.members.into_iter().enumerate())
                 .filter(|(_, m)| !m.regexes.is_empty())
                 .map(|(position, m)| (position, m.regexes.into_boxed_slice()))
@@ -123,30 +120,10 @@ impl<'a> GroupBuilder<'a> {
         }
     }
 
-    fn carriers(&self, tags: &mut Tags) -> Box<[(TagId, Bits)]> {
-        let mut pairs: Vec<(TagId, usize)> = Vec::new();
-        for (position, member) in self.members.iter().enumerate() {
-            pairs.extend(member.spec.tags.iter().map(|tag| (tags.intern(tag), position)));
-        }
-        self.gathered(pairs)
-    }
-
     fn levels(&self) -> Box<[(i64, Bits)]> {
         let orders = self.members.iter().enumerate();
-        self.gathered(orders.filter_map(|(position, m)| Some((m.spec.order?, position))).collect())
-    }
-
-    /// One set for each key, ascending.
-    fn gathered<K: Ord>(&self, mut pairs: Vec<(K, usize)>) -> Box<[(K, Bits)]> {
-        pairs.sort_unstable();
-        let mut sets: Vec<(K, Bits)> = Vec::new();
-        for (key, position) in pairs {
-            match sets.last_mut().filter(|(last, _)| *last == key) {
-                Some((_, bits)) => bits.insert(position),
-                None => sets.push((key, Bits::only(self.members.len(), position))),
-            }
-        }
-        sets.into_boxed_slice()
+        let pairs = orders.filter_map(|(position, m)| Some((m.spec.order?, position))).collect();
+        gathered(self.members.len(), pairs)
     }
 
     fn shares(&self) -> Box<[Box<[f64]>]> {
@@ -159,6 +136,32 @@ impl<'a> GroupBuilder<'a> {
             .filter(|shares| shares.iter().any(|share| *share > 0.0))
             .collect()
     }
+}
+
+/// For every tag in the lists: the places of those that carry it. Ascending by tag.
+pub(crate) fn carriers<'a>(
+    size: usize,
+    lists: impl Iterator<Item = &'a [String]>,
+    tags: &mut Tags,
+) -> Box<[(TagId, Bits)]> {
+    let mut pairs: Vec<(TagId, usize)> = Vec::new();
+    for (place, list) in lists.enumerate() {
+        pairs.extend(list.iter().map(|tag| (tags.intern(tag), place)));
+    }
+    gathered(size, pairs)
+}
+
+/// One set for each key, ascending.
+fn gathered<K: Ord>(size: usize, mut pairs: Vec<(K, usize)>) -> Box<[(K, Bits)]> {
+    pairs.sort_unstable();
+    let mut sets: Vec<(K, Bits)> = Vec::new();
+    for (key, place) in pairs {
+        match sets.last_mut().filter(|(last, _)| *last == key) {
+            Some((_, bits)) => bits.insert(place),
+            None => sets.push((key, Bits::only(size, place))),
+        }
+    }
+    sets.into_boxed_slice()
 }
 
 impl ModelGroup {
@@ -223,22 +226,26 @@ impl ModelGroup {
         self.filtering
     }
 
-    pub(crate) fn left_out(&self) -> usize {
-        self.left_out.count
+    /// Those that were left out for a mistake.
+    pub(crate) fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
-    /// A deployment that was left out carried `default`.
-    pub(crate) fn left_out_default(&self) -> bool {
-        self.left_out.default
+    /// For a group made of members of other groups: by position, whose.
+    pub(crate) fn homes(&self) -> &[GroupId] {
+        &self.homes
     }
 
-    pub(crate) fn left_out_carried(&self, tag: TagId) -> bool {
-        self.left_out.tags.contains(&tag)
-    }
-
-    /// Whether anything in the group is about tags at all.
+    /// Whether anything in the group is about tags at all, or in those that its members are from.
     pub(crate) fn declares_tags(&self) -> bool {
-        self.declares_tags
+        self.beside_tagged || self.declares_tags_within(None)
+    }
+
+    /// Whether anything of the group that is there for a caller is about tags.
+    pub(crate) fn declares_tags_within(&self, reach: Option<&Reach>) -> bool {
+        let left_out = self.left_out.tagged().meets(self.left_out.within(reach));
+        let members = reach.map_or(&self.all, |reach| &reach.members);
+        left_out || self.tagged.meets(members) || self.with_regex.meets(members)
     }
 
     /// Those whose `tag_regex` finds something in `line`.

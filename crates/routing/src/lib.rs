@@ -51,6 +51,7 @@
 //! outcome, `explain.rs` and `tag_reasons.rs` its reasons; `rules.rs` the two routing modes as named
 //! rules; `error.rs` what can be wrong.
 
+mod access;
 mod bits;
 mod compile;
 mod course;
@@ -61,9 +62,11 @@ mod explain;
 mod fallback;
 mod group;
 mod index;
+mod left_out;
 mod names;
 mod pattern;
 mod policy;
+mod reserved;
 mod rules;
 mod signals;
 mod strategy;
@@ -80,7 +83,8 @@ pub use explain::{Explanation, Reason, Verdict};
 pub use fallback::{FallbackKind, FallbackSpec};
 pub use index::PatternIndex;
 pub use pattern::{ModelPattern, Specificity};
-pub use policy::{Access, AccessList, Holder, Policy, Reservations, Reserved};
+pub use policy::{Access, AccessList, Holder, Policy, Reservations};
+pub use reserved::Reserved;
 pub use rules::{RoutingMode, Rules};
 pub use signals::{Chance, Moment, Observed, Signals};
 pub use table::{RouteRequest, RoutingTable};

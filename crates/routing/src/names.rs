@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::explain::Collector;
 use crate::group::GroupId;
 use crate::index::PatternIndex;
+use crate::reserved::{Standing, View};
 use crate::{DeploymentIndex, ProviderGuess, Resolution};
 
 /// Everything that a name can mean, in one map: one look-up answers for id, alias, group and
@@ -56,10 +57,12 @@ impl Names {
     pub(crate) fn resolve<'n>(
         &'n self,
         model: &'n str,
+        view: &View<'_>,
         seen: &mut impl Collector,
     ) -> Result<Found<'n>, Lost> {
         let mut meaning = self.entries.get(model);
-        if let Some((deployment, group)) = meaning.and_then(|meaning| meaning.id) {
+        let id = meaning.and_then(|meaning| meaning.id);
+        if let Some((deployment, group)) = id.filter(|(deployment, group)| view.has(*deployment, *group)) {
             seen.note(|| format!("`{model}` is the id of a deployment"));
             return Ok(Found { only: Some(deployment), ..Found::by(Resolution::DeploymentId, group) });
         }
@@ -69,23 +72,25 @@ impl Names {
             seen.note(|| format!("`{model}` is an alias of `{name}`"));
             meaning = self.entries.get(name);
         }
-        let deserted = meaning.is_some_and(|meaning| meaning.deserted);
+        let group = meaning.and_then(|m| Some((m.group?, view.standing(m.group?, m.deserted))));
+        let deserted = matches!(group, Some((_, Standing::Deserted)));
         if deserted {
             seen.note(|| format!("all of `{name}` was left out for a mistake in the config"));
-            if let Some(pattern) = self.shadowed(name) {
+            if let Some(pattern) = self.shadowing(name, view) {
                 seen.note(|| {
                     format!("`{pattern}` fits `{name}`, but does not take a name that is configured")
                 });
             }
         }
-        let found = match meaning.and_then(|meaning| meaning.group) {
-            Some(group) if !deserted => Some(Found::by(Resolution::Exact, group)),
+        let found = match group {
             // A known name never falls to a wildcard, also when nothing is left of its group.
-            Some(_) => None,
+            Some((_, Standing::Deserted)) => None,
+            // What is out of reach is refused as tags that fit nothing are.
+            Some((group, Standing::Open | Standing::Closed)) => Some(Found::by(Resolution::Exact, group)),
             None => self.by_pattern(name, seen),
         };
         let by_upstream = || {
-            let group = meaning?.upstream?;
+            let group = meaning?.upstream.filter(|group| view.has_some(*group))?;
             Some(Found::by(Resolution::UpstreamName, group))
         };
         let lost = if deserted || alias.is_some() { Lost::Deserted } else { Lost::Unknown };
@@ -118,7 +123,17 @@ impl Names {
     /// out.
     pub(crate) fn shadowed(&self, name: &str) -> Option<&str> {
         self.entries.get(name).filter(|meaning| meaning.deserted)?;
-        self.patterns.find(name).map(|(pattern, _)| pattern.text())
+        self.shadowing(name, &View::All)
+    }
+
+    fn shadowing(&self, name: &str, view: &View<'_>) -> Option<&str> {
+        let (pattern, _) = self.patterns.find(name).filter(|(_, group)| view.has_some(**group))?;
+        Some(pattern.text())
+    }
+
+    /// Whether there is any wildcard.
+    pub(crate) fn has_wildcards(&self, view: &View<'_>) -> bool {
+        self.patterns.iter().any(|(_, group)| view.has_some(*group))
     }
 
     /// The target when `name` is an alias, else `name`.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::TagOrigin;
+use crate::tag::{ParsedTag, Wish};
+use crate::{Reserved, TagOrigin};
 
 /// Who asks. Whatever is here was set by an admin; nothing of it comes from the request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +73,35 @@ impl Default for Reservations {
     }
 }
 
-/// Reservations resolved against one table.
-#[derive(Clone, Debug, Default)]
-pub struct Reserved {}
+impl<'a> Access<'a> {
+    /// What the name means to this caller: its own alias followed, one hop.
+    pub fn behind_alias(self, name: &'a str) -> &'a str {
+        let Access::Caller { policy, .. } = self else { return name };
+        policy.aliases.get(name).map_or(name, String::as_str)
+    }
+
+    /// Whether `&t` and `!t` of the caller leave a deployment with these tags.
+    pub(crate) fn is_left(self, tags: &[String], prefix: &str) -> bool {
+        let carried = |tag: &str| tags.iter().any(|own| own == tag);
+        self.granted().iter().all(|(text, _)| match ParsedTag::read(text, prefix).wish {
+            Wish::Require(tag) => carried(tag),
+            Wish::Exclude(tag) => !carried(tag),
+            Wish::Plain(_) | Wish::Nothing => true,
+        })
+    }
+
+    /// The tags that an admin gave to the caller.
+    pub(crate) fn granted(self) -> &'a [(String, TagOrigin)] {
+        match self {
+            Access::Admin => &[],
+            Access::Caller { policy, .. } => &policy.tags,
+        }
+    }
+}
+
+impl Policy {
+    /// The names of the tags held, behind `tag_routing_prefix`.
+    pub(crate) fn held<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.tags.iter().filter_map(|(text, _)| ParsedTag::read(text, prefix).wish.held())
+    }
+}

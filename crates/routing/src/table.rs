@@ -1,24 +1,26 @@
 //! `RoutingTable::decide`: the stages, one line each.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::course::Course;
 use crate::explain::{Collector, Reasons};
 use crate::fallback::Fallbacks;
-use crate::group::{GroupId, ModelGroup};
+use crate::group::{DEFAULT_TAG, GroupId, ModelGroup};
 use crate::names::Names;
+use crate::reserved::View;
 use crate::strategy::{STRATEGIES, Strategy};
-use crate::tag::Tags;
+use crate::tag::{ParsedTag, Tags};
 use crate::{
     Access, AliasSpec, Chance, Decision, DeploymentIndex, DeploymentSpec, Explanation, FallbackKind, Moment,
-    NoRoute, RequestTag, Rules, Signals,
+    NoRoute, RequestTag, Reservations, Reserved, Rules, Signals,
 };
-use crate::{Reservations, Reserved};
 
 /// One question.
 #[derive(Clone, Copy)]
 pub struct RouteRequest<'a> {
-    /// The name as the client sent it.
+    /// The name as the client sent it: lists are asked of it, and the caller's own aliases are followed
+    /// here.
     pub model: &'a str,
     /// All tags, with their origin, in LiteLLM's order.
     pub tags: &'a [RequestTag<'a>],
@@ -28,7 +30,8 @@ pub struct RouteRequest<'a> {
     pub force_tag_filtering: bool,
     /// Who asks.
     pub access: Access<'a>,
-    /// The operator named the model (a fallback of the config), so the caller's `models` are not asked.
+    /// The operator named the model (a fallback of the config), so the caller's `models` are not asked,
+    /// nor its aliases.
     pub operators_choice: bool,
     /// Now.
     pub moment: Moment,
@@ -47,6 +50,10 @@ pub struct RoutingTable {
     pub(crate) tag_filtering: bool,
     pub(crate) match_any: bool,
     pub(crate) tag_prefix: String,
+    /// Whether reservations are asked.
+    pub(crate) tag_grants: bool,
+    /// What tells this table from every other.
+    pub(crate) identity: Arc<()>,
     /// Those of `model_name`s in the order of the file, then those of upstream names.
     pub(crate) groups: Vec<ModelGroup>,
     pub(crate) names: Names,
@@ -62,14 +69,24 @@ impl RoutingTable {
         self.run(request, signals, &mut ())
     }
 
-    /// The same decision by the same stages, with the reason for every deployment of the group.
+    /// The same decision by the same stages, with the reason for every deployment of the group that is
+    /// within the caller's reach; of others it says nothing.
     pub fn explain(&self, request: &RouteRequest<'_>, signals: &dyn Signals) -> Explanation {
-        let mut reasons = Reasons::default();
+        self.reasoned(request, signals, false)
+    }
+
+    /// The decision for a caller, told to an admin: also of what the caller does not reach, and why.
+    pub fn explain_as(&self, request: &RouteRequest<'_>, signals: &dyn Signals) -> Explanation {
+        self.reasoned(request, signals, true)
+    }
+
+    fn reasoned(&self, request: &RouteRequest<'_>, signals: &dyn Signals, is_privy: bool) -> Explanation {
+        let mut reasons = Reasons::new(is_privy);
         let decision = self.run(request, signals, &mut reasons);
         reasons.explanation(decision)
     }
 
-    /// The stages. Whatever else narrows a caller down belongs between the name and the tags.
+    /// The stages. By name: also whether the caller may use that name at all.
     fn run(
         &self,
         request: &RouteRequest<'_>,
@@ -77,8 +94,10 @@ impl RoutingTable {
         seen: &mut impl Collector,
     ) -> Result<Decision, NoRoute> {
         let mut course = Course::by_name(self, request, signals, seen)?;
+        course.drop_reserved(seen)?;
         course.drop_paused(seen)?;
         course.apply_tags(seen)?;
+        course.drop_doubtful(seen)?;
         course.choose(seen)
     }
 
@@ -106,42 +125,52 @@ impl RoutingTable {
 
     /// Reservations resolved against this table; to be made anew for every other one.
     pub fn reserve(&self, reservations: &Reservations) -> Reserved {
-        let _ = reservations;
-        Reserved::default()
+        Reserved::new(self, reservations)
     }
 
     /// The tag names that `tags` of a team reserve when they are granted: prefix and sign off, each once,
     /// without `default` and without exclusions.
     pub fn reserving<S: AsRef<str>>(&self, tags: &[S]) -> Vec<String> {
-        let _ = tags;
-        Vec::new()
-    }
-
-    /// Names to list for a caller: see [`RoutingTable::names`]. A wildcard is there when something behind it
-    /// is within reach, whatever the lists say, so that it can be expanded: ask [`RoutingTable::admits`] of
-    /// every name that is shown.
-    pub fn names_for<'a>(&'a self, access: Access<'a>) -> Vec<&'a str> {
-        let _ = access;
-        self.names()
-    }
-
-    /// The decision for a caller as an admin may see it: [`RoutingTable::explain`] says nothing of what
-    /// the caller does not reach, this says that, and why.
-    pub fn explain_as(&self, request: &RouteRequest<'_>, signals: &dyn Signals) -> Explanation {
-        self.explain(request, signals)
+        let mut names: Vec<String> = Vec::new();
+        for tag in tags {
+            let held = ParsedTag::read(tag.as_ref(), &self.tag_prefix).wish.held();
+            let name = held.filter(|name| !name.is_empty() && *name != DEFAULT_TAG);
+            names.extend(name.filter(|name| !names.iter().any(|known| known == name)).map(str::to_owned));
+        }
+        names
     }
 
     /// Whether this caller may call `model` and something behind it is within its reach: what listings
-    /// show, by the stages that decide a call.
+    /// show, by the stages that decide a call. Health and pauses do not matter.
     pub fn admits(&self, model: &str, access: Access<'_>) -> bool {
-        let _ = (model, access);
-        true
+        self.leads(model, access, false)
     }
 
-    /// Whether a deployment is within this caller's reach.
+    fn leads(&self, model: &str, access: Access<'_>, operators_choice: bool) -> bool {
+        let request = RouteRequest {
+            model,
+            tags: &[],
+            user_agent: None,
+            force_tag_filtering: false,
+            access,
+            operators_choice,
+            moment: Moment::default(),
+            chance: Chance::default(),
+        };
+        let course = Course::by_name(self, &request, &(), &mut ());
+        course.is_ok_and(|mut course| course.drop_reserved(&mut ()).is_ok() && course.can_serve())
+    }
+
+    /// Whether a deployment is within this caller's reach, a left-out one included.
     pub fn reaches(&self, deployment: DeploymentIndex, access: Access<'_>) -> bool {
-        let _ = (deployment, access);
-        true
+        let Some(spec) = self.deployment(deployment) else { return false };
+        View::of(self, access).reaches(&spec.tags)
+            && (!self.tag_grants || access.is_left(&spec.tags, &self.tag_prefix))
+    }
+
+    /// `tag_routing_prefix`, which comes off a tag before it is read; mostly empty.
+    pub fn tag_prefix(&self) -> &str {
+        &self.tag_prefix
     }
 
     /// The rules that the mode turned on.
@@ -179,6 +208,21 @@ impl RoutingTable {
         let groups =
             self.groups.iter().filter(|group| group.size() > 0 && is_named(group)).map(ModelGroup::name);
         aliases.chain(groups).filter(|name| listed.insert(*name)).collect()
+    }
+
+    /// Names to list for a caller: those of [`RoutingTable::names`] that it may call, and its own aliases.
+    /// A wildcard is there when something behind it is within reach, whatever the lists say, because they
+    /// may admit what it expands to: ask [`RoutingTable::admits`] of every name that is shown.
+    pub fn names_for<'a>(&'a self, access: Access<'a>) -> Vec<&'a str> {
+        let names = self.names().into_iter();
+        let mut names: Vec<&str> =
+            names.filter(|name| self.leads(name, access, name.contains('*'))).collect();
+        if let Access::Caller { policy, .. } = access {
+            let own = policy.aliases.keys().map(String::as_str);
+            let new: Vec<&str> = own.filter(|name| !names.contains(name)).collect();
+            names.extend(new.into_iter().filter(|name| self.admits(name, access)));
+        }
+        names
     }
 
     /// Whether any group is a wildcard.

@@ -51,6 +51,14 @@ pub(crate) enum Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
+    /// The tag that somebody holds, or reserves, to whom an admin gave this.
+    pub(crate) fn held(self) -> Option<&'a str> {
+        match self {
+            Wish::Plain(tag) | Wish::Require(tag) => Some(tag),
+            Wish::Exclude(_) | Wish::Nothing => None,
+        }
+    }
+
     /// The tag that it is about.
     pub(crate) fn tag(self) -> Option<&'a str> {
         match self {

@@ -9,8 +9,9 @@ use std::collections::HashSet;
 use crate::bits::Bits;
 use crate::explain::Collector;
 use crate::group::ModelGroup;
+use crate::reserved::Reach;
 use crate::tag::{ParsedTag, TagId, Tags, Wish};
-use crate::{RequestTag, Rules};
+use crate::{RequestTag, Rules, TagOrigin};
 
 /// One run of the stage.
 pub(crate) struct TagFilter<'a> {
@@ -26,7 +27,14 @@ pub(crate) struct TagFilter<'a> {
     /// The candidates are one deployment that was asked for by its id.
     pub(crate) by_id: bool,
     pub(crate) request: &'a [RequestTag<'a>],
+    /// What an admin gave to the caller: constraints among these hold whatever else is dropped, also
+    /// where the client sent the same text first.
+    pub(crate) granted: &'a [(String, TagOrigin)],
     pub(crate) user_agent: Option<&'a str>,
+    /// What of the group is there for the caller; `None` is everything.
+    pub(crate) reach: Option<&'a Reach>,
+    /// Whether anything that is there is about tags.
+    pub(crate) declares_tags: bool,
 }
 
 /// By which rule deployments were permitted, or none was.
@@ -76,7 +84,7 @@ pub(crate) struct Wishes {
 impl<'a> TagFilter<'a> {
     /// The stage.
     pub(crate) fn permitted(&self, candidates: &Bits, seen: &mut impl Collector) -> Result<Bits, Refusal> {
-        if self.rules.untagged_groups_are_open && !self.group.declares_tags() {
+        if self.rules.untagged_groups_are_open && !self.declares_tags {
             return self.report(candidates, self.constrained(candidates), Pool::Open, seen);
         }
         let (pool, permitted) = self.select(candidates);
@@ -95,7 +103,7 @@ impl<'a> TagFilter<'a> {
     /// required tags that could be met.
     pub(crate) fn fail_open(&self, candidates: &Bits) -> Option<Bits> {
         // It is the group that fails open, so one asked for by its id has it from any other.
-        let opens = self.group.fail_open().meets(if self.by_id { self.group.all() } else { candidates });
+        let opens = self.group.fail_open().meets(if self.by_id { self.all() } else { candidates });
         if !opens || self.invents_requirement(candidates) {
             return None;
         }
@@ -106,7 +114,7 @@ impl<'a> TagFilter<'a> {
     }
 
     fn select(&self, candidates: &Bits) -> (Pool, Bits) {
-        let wishes = self.wishes(|_| true);
+        let wishes = self.wishes(self.texts());
         let mut pool = candidates.without(&wishes.excluded);
         pool.keep(&wishes.required);
         // `None`: nothing that is left looks at the client, or the client does not say what it is.
@@ -144,7 +152,8 @@ impl<'a> TagFilter<'a> {
     /// pool, or ids would be of no use without tags.
     pub(crate) fn has_default(&self, candidates: &Bits) -> bool {
         if self.rules.default_pool_by_config && !self.by_id {
-            let left_out = self.rules.left_out_count && self.group.left_out_default();
+            // A default pool is within everybody's reach.
+            let left_out = self.rules.left_out_count && !self.group.left_out().defaults().is_empty();
             return left_out || !self.group.defaults().is_empty();
         }
         self.group.defaults().meets(candidates)
@@ -159,8 +168,9 @@ impl<'a> TagFilter<'a> {
     }
 
     /// The candidates that the operator's own constraints leave.
-    fn constrained(&self, candidates: &Bits) -> Bits {
-        let policy = self.wishes(|tag| tag.origin.is_policy());
+    pub(crate) fn constrained(&self, candidates: &Bits) -> Bits {
+        let sent = self.request.iter().filter(|tag| tag.origin.is_policy()).map(|tag| &*tag.text);
+        let policy = self.wishes(sent.chain(self.granted.iter().map(|(text, _)| text.as_str())));
         let mut pool = candidates.without(&policy.excluded);
         pool.keep(&policy.required);
         pool
@@ -169,7 +179,7 @@ impl<'a> TagFilter<'a> {
     /// Whether dropping the required tags that nothing here carries would reveal an answer. A tag
     /// that came with the prefix was meant, so it is never invented.
     fn invents_requirement(&self, candidates: &Bits) -> bool {
-        let mut pool = candidates.without(&self.wishes(|_| true).excluded);
+        let mut pool = candidates.without(&self.wishes(self.texts()).excluded);
         let meant = self.meant();
         let (mut met, mut invented) = (false, false);
         for tag in self.parsed() {
@@ -186,7 +196,7 @@ impl<'a> TagFilter<'a> {
         met && invented && !pool.is_empty()
     }
 
-    fn wishes(&self, counts: impl Fn(&RequestTag<'_>) -> bool) -> Wishes {
+    fn wishes<'t>(&self, texts: impl Iterator<Item = &'t str>) -> Wishes {
         let size = self.group.size();
         let none = Bits::none(size);
         let mut wishes = Wishes {
@@ -197,9 +207,8 @@ impl<'a> TagFilter<'a> {
             requires: false,
             required: self.group.all().clone(),
         };
-        for tag in self.request.iter().filter(|tag| counts(tag)) {
-            let tag = ParsedTag::read(&tag.text, self.prefix);
-            match tag.wish {
+        for text in texts {
+            match ParsedTag::read(text, self.prefix).wish {
                 Wish::Plain(text) => {
                     let carriers = self.carriers(text).unwrap_or(&none);
                     wishes.plain = true;
@@ -215,6 +224,14 @@ impl<'a> TagFilter<'a> {
             }
         }
         wishes
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &'a str> {
+        self.request.iter().map(|tag| &*tag.text)
+    }
+
+    fn all(&self) -> &Bits {
+        self.reach.map_or(self.group.all(), |reach| &reach.members)
     }
 
     pub(crate) fn parsed(&self) -> impl Iterator<Item = ParsedTag<'a>> {
@@ -245,7 +262,12 @@ impl<'a> TagFilter<'a> {
     }
 
     fn group_knows(&self, tag: TagId) -> bool {
-        self.group.carriers(tag).is_some() || self.rules.left_out_count && self.group.left_out_carried(tag)
+        let left_out = || {
+            let left_out = self.group.left_out();
+            left_out.carriers(tag).is_some_and(|carriers| carriers.meets(left_out.within(self.reach)))
+        };
+        self.group.carriers(tag).is_some_and(|carriers| carriers.meets(self.all()))
+            || self.rules.left_out_count && left_out()
     }
 
     /// What `tag_regex` is searched in.

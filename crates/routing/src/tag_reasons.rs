@@ -1,6 +1,6 @@
 //! The wording of what the tag stage did, for `explain`.
 
-use crate::tag::Wish;
+use crate::tag::{ParsedTag, Wish};
 use crate::tag_filter::{Pool, TagFilter};
 
 impl TagFilter<'_> {
@@ -32,7 +32,7 @@ impl TagFilter<'_> {
 
     /// Why it is not.
     pub(crate) fn why_removed(&self, position: usize, pool: Pool) -> String {
-        if let Some(text) = self.broken_constraint(position) {
+        if let Some(text) = self.broken_constraint(self.parsed(), position) {
             return text;
         }
         let plain = self.plain_tags(|_| true);
@@ -61,8 +61,18 @@ impl TagFilter<'_> {
         }
     }
 
-    fn broken_constraint(&self, position: usize) -> Option<String> {
-        self.parsed().find_map(|tag| match tag.wish {
+    /// Why an admin's constraints do not leave it.
+    pub(crate) fn why_not_left(&self, position: usize) -> String {
+        let granted = self.granted.iter().map(|(text, _)| ParsedTag::read(text, self.prefix));
+        self.broken_constraint(granted, position).unwrap_or_else(|| "its tags do not fit".into())
+    }
+
+    fn broken_constraint<'t>(
+        &self,
+        mut tags: impl Iterator<Item = ParsedTag<'t>>,
+        position: usize,
+    ) -> Option<String> {
+        tags.find_map(|tag| match tag.wish {
             Wish::Exclude(text) if self.carries(position, text) => {
                 Some(format!("carries `{text}`, which `!{text}` excludes"))
             }

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tagrail_routing::{
-    AliasSpec, Chance, DeploymentSpec, FallbackSpec, LeftOutSpec, Moment, ProviderGuess, RequestTag,
-    RouteRequest, RoutingMode, RoutingTable, TableSpec, TagOrigin,
+    Access, AccessList, AliasSpec, Chance, DeploymentSpec, FallbackSpec, Holder, LeftOutSpec, Moment, Policy,
+    ProviderGuess, RequestTag, Reservations, Reserved, RouteRequest, RoutingMode, RoutingTable, TableSpec,
+    TagOrigin,
 };
 
 /// One file.
@@ -22,6 +23,9 @@ pub(crate) struct Case {
     filtering: bool,
     match_all: bool,
     prefix: String,
+    no_grants: bool,
+    reserved: Option<Vec<String>>,
+    callers: HashMap<String, Policy>,
     pub(crate) requests: Vec<Request>,
 }
 
@@ -33,6 +37,8 @@ pub(crate) struct Request {
     tags: Vec<String>,
     agent: Option<String>,
     forced: bool,
+    caller: Option<String>,
+    chosen: bool,
     pub(crate) cooling: Vec<String>,
     tagrail: Expected,
     litellm: Expected,
@@ -73,6 +79,13 @@ impl Case {
                 _ if line.contains("=>") => case.requests.push(Request::read(line)),
                 ("filtering", _) => case.filtering = true,
                 ("match", "all") => case.match_all = true,
+                ("grants", "off") => case.no_grants = true,
+                ("reserved", "unknown") => case.reserved = None,
+                ("reserved", tags) => case.reserved = Some(list(tags)),
+                ("caller", rest) => {
+                    let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                    case.callers.insert(name.to_owned(), policy(rest));
+                }
                 ("prefix", prefix) => case.prefix = prefix.to_owned(),
                 ("guess", pair) => drop(case.guesses.insert(halves(pair, " = ").0, halves(pair, " = ").1)),
                 ("alias", pair) => {
@@ -102,10 +115,23 @@ impl Case {
             match_any: !self.match_all,
             tag_prefix: self.prefix.clone(),
             mode,
-            tag_grants: true,
+            tag_grants: !self.no_grants,
             guess: Arc::new(Guesses(self.guesses.clone())),
         });
         compiled.table
+    }
+
+    pub(crate) fn reserve(&self, table: &RoutingTable) -> Reserved {
+        let known = |tags: &Vec<String>| Reservations::Known(tags.iter().cloned().collect());
+        table.reserve(&self.reserved.as_ref().map_or(Reservations::Unknown, known))
+    }
+
+    /// Who sends the request; the operator unless it says otherwise.
+    pub(crate) fn access<'a>(&'a self, request: &Request, reserved: &'a Reserved) -> Access<'a> {
+        match &request.caller {
+            None => Access::Admin,
+            Some(name) => Access::Caller { policy: &self.callers[name], reserved },
+        }
     }
 }
 
@@ -128,6 +154,8 @@ impl Request {
                 ("agent", agent) => request.agent = Some(agent.to_owned()),
                 ("cooling", ids) => request.cooling = list(ids),
                 ("forced", _) => request.forced = true,
+                ("as", caller) => request.caller = Some(caller.to_owned()),
+                ("chosen", _) => request.chosen = true,
                 _ => panic!("cannot read `{word}` in `{line}`"),
             }
         }
@@ -140,14 +168,14 @@ impl Request {
         request
     }
 
-    pub(crate) fn tags(&self) -> Vec<RequestTag<'_>> {
+    pub(crate) fn tags<'a>(&'a self, case: &'a Case) -> Vec<RequestTag<'a>> {
         let tag = |text: &'_ str| match text.strip_prefix("team:") {
             Some(text) => (text.to_owned(), TagOrigin::Team),
             None => (text.to_owned(), TagOrigin::Body),
         };
-        self.tags
-            .iter()
-            .map(|text| tag(text))
+        let granted = self.caller.iter().flat_map(|name| case.callers[name].tags.clone());
+        granted
+            .chain(self.tags.iter().map(|text| tag(text)))
             .map(|(text, origin)| RequestTag { text: text.into(), origin })
             .collect()
     }
@@ -155,7 +183,7 @@ impl Request {
     pub(crate) fn question<'a>(
         &'a self,
         tags: &'a [RequestTag<'a>],
-        moment: Moment,
+        access: Access<'a>,
         chance: Chance,
     ) -> RouteRequest<'a> {
         let user_agent = self.agent.as_deref();
@@ -164,7 +192,9 @@ impl Request {
             tags,
             user_agent,
             force_tag_filtering: self.forced,
-            moment,
+            access,
+            operators_choice: self.chosen,
+            moment: Moment(1_000),
             chance,
         }
     }
@@ -223,10 +253,29 @@ fn deployment(id: &str, rest: &str) -> DeploymentSpec {
             ("filtering", on) => spec.tag_filtering = Some(on == "on"),
             ("fail-open", _) => spec.allow_fail_open = true,
             ("blocked", _) => spec.blocked = true,
+            ("access", groups) => spec.access_groups = list(groups),
             _ => panic!("cannot read `{word}` of {id}"),
         }
     }
     spec
+}
+
+fn policy(rest: &str) -> Policy {
+    let mut policy = Policy::default();
+    for word in rest.split_whitespace() {
+        let (key, value) = halves(word, "=");
+        let mut lists = |holder, also| {
+            policy.models.push(AccessList { holder, models: list(&value), also });
+        };
+        match key.as_str() {
+            "tags" => policy.tags.extend(list(&value).into_iter().map(|tag| (tag, TagOrigin::Team))),
+            "key" => lists(Holder::Key, Vec::new()),
+            "team" => lists(Holder::Team, vec!["team-alias".to_owned()]),
+            "alias" => drop(policy.aliases.insert(halves(&value, ":").0, halves(&value, ":").1)),
+            _ => panic!("cannot read `{word}` of a caller"),
+        }
+    }
+    policy
 }
 
 fn mode_of(reason: &str) -> (Option<RoutingMode>, String) {
