@@ -101,7 +101,7 @@ pub(crate) async fn run(
             attempts.account.tagged(&tags);
             let question = Question { call, tags: &tags, model, depth: 0, operators_choice: false };
             match attempts.admit_fallbacks(question) {
-                Err((refusal, name)) => (refusal, Some(name)),
+                Err(denied) => (denied.0, Some(denied.1)),
                 Ok(()) => match attempts.answer(question).await {
                     Ok(answer) => return Ok(answer),
                     Err(refusal) => (refusal, None),

@@ -43,7 +43,7 @@ impl Attempts<'_> {
 
     /// Refuses a call whose client names a fallback that its lists do not admit, before anything is sent;
     /// the name asked for comes first. Gives the name at fault with the refusal.
-    pub(super) fn admit_fallbacks(&self, question: Question<'_>) -> Result<(), (Refusal, String)> {
+    pub(super) fn admit_fallbacks(&self, question: Question<'_>) -> Result<(), Box<(Refusal, String)>> {
         if question.call.caller.policy.is_none() || question.call.envelope.disable_fallbacks() {
             return Ok(());
         }
@@ -52,7 +52,7 @@ impl Attempts<'_> {
         for model in names {
             let asked = self.decide(self.snapshot, Question { model, ..question });
             if let Err(refusal @ Refusal::NoRoute(NoRoute::ModelDenied { .. })) = asked {
-                return Err((refusal, model.to_owned()));
+                return Err(Box::new((refusal, model.to_owned())));
             }
         }
         Ok(())
