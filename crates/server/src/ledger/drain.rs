@@ -33,8 +33,8 @@ pub(crate) struct Drain {
     task: JoinHandle<()>,
 }
 
-/// What is asked of the task; it answers when all rows written before are in the store, and not at all
-/// when the store does not answer.
+/// What is asked of the task; it answers when all rows written before are in the store, those that were
+/// found of others as well, and not at all when the store does not answer.
 enum Asked {
     Flush(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
@@ -127,7 +127,7 @@ impl Course {
             self.look();
             let answers = std::mem::take(&mut self.answers);
             match self.pass().await {
-                Ok(()) => {
+                Ok(()) if self.orphans.readers.is_empty() => {
                     self.recovered();
                     for answer in answers {
                         // Who asked may have gone.
@@ -136,11 +136,13 @@ impl Course {
                     if self.stops {
                         return;
                     }
-                    if self.orphans.readers.is_empty() {
-                        self.wait().await;
-                    } else {
-                        self.hear();
-                    }
+                    self.wait().await;
+                }
+                // There is more. Sums that are asked for after a restart hold what was spent before it.
+                Ok(()) => {
+                    self.recovered();
+                    self.answers = answers;
+                    self.hear();
                 }
                 // Those who asked hear by its silence that there is no store.
                 Err(error) => self.rest(&error).await,
