@@ -40,6 +40,11 @@ impl CallIds {
     }
 }
 
+/// An id for what is made without one; nothing depends on it being hard to guess.
+pub(crate) fn drawn_uuid() -> String {
+    uuid(fastrand::u64(..), fastrand::u64(..)).iter().copied().map(char::from).collect()
+}
+
 /// One to one on all `u64`: multiplication by an odd number and xor with one's own upper bits.
 fn scramble(number: u64) -> u64 {
     let number = (number ^ (number >> 31)).wrapping_mul(0x9E37_79B9_7F4A_7C15);

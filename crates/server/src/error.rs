@@ -47,6 +47,8 @@ enum Shape {
     Anthropic,
     /// `{"detail": ...}`.
     Detail,
+    /// `{"detail": {"error": ...}}`.
+    Detailed,
 }
 
 impl Problem {
@@ -71,7 +73,11 @@ impl Problem {
             StoreError::Missing { .. } => StatusCode::NOT_FOUND,
             StoreError::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Problem::new(status, error.to_string())
+        let problem = Problem::new(status, error.to_string());
+        match error {
+            StoreError::Unavailable(_) => problem.kind("no_db_connection").retry_after(1),
+            _ => problem,
+        }
     }
 
     /// `{"detail": "Not Found"}`.
@@ -89,6 +95,13 @@ impl Problem {
     pub(crate) fn detail(status: StatusCode, message: impl Into<String>) -> Problem {
         let mut problem = Problem::new(status, message);
         problem.0.shape = Shape::Detail;
+        problem
+    }
+
+    /// `{"detail": {"error": ...}}`: what LiteLLM's routes of teams answer.
+    pub(crate) fn detailed(status: StatusCode, message: impl Into<String>) -> Problem {
+        let mut problem = Problem::new(status, message);
+        problem.0.shape = Shape::Detailed;
         problem
     }
 
@@ -131,7 +144,8 @@ impl Problem {
         &self.0.message
     }
 
-    fn retry_after(mut self, seconds: u64) -> Problem {
+    /// Sets `retry-after`.
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Problem {
         self.0.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         self
     }
@@ -140,6 +154,7 @@ impl Problem {
         let message = &self.0.message;
         match self.0.shape {
             Shape::Detail => json!({ "detail": message }),
+            Shape::Detailed => json!({ "detail": { "error": message } }),
             Shape::Anthropic => {
                 let kind = anthropic_type(self.0.status.as_u16());
                 json!({ "type": "error", "error": { "type": kind, "message": message } })
@@ -382,7 +397,7 @@ fn anthropic_type(status: u16) -> &'static str {
 }
 
 /// A list of strings as Python prints it.
-fn python_list<'a>(items: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn python_list<'a>(items: impl Iterator<Item = &'a str>) -> String {
     let mut text = String::from("[");
     for (position, item) in items.enumerate() {
         if position > 0 {

@@ -18,6 +18,7 @@ use axum::body::Body;
 use http::{Request, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 use tagrail::config::GeneralSettings;
+use tagrail_store::Page;
 
 use crate::error::Problem;
 use crate::inbound;
@@ -117,6 +118,12 @@ pub(crate) const fn joined<const ALL: usize>(lists: &[&[Field]]) -> [Field; ALL]
     all
 }
 
+/// Entries on one page of a list.
+const LARGEST_PAGE: u64 = 100;
+
+/// No list is that long.
+const LAST_PAGE: u64 = 1 << 32;
+
 /// A body or a query string as it was asked for: read, checked, nothing in it but known fields.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
@@ -160,7 +167,7 @@ impl Asked {
         Asked::of(named, fields)
     }
 
-    fn of(named: Map<String, Value>, fields: &[Field]) -> Result<Asked, Problem> {
+    pub(crate) fn of(named: Map<String, Value>, fields: &[Field]) -> Result<Asked, Problem> {
         let mut asked = Asked::default();
         for (name, value) in named {
             let Some(field) = fields.iter().find(|field| field.name == name) else {
@@ -243,6 +250,27 @@ impl Asked {
     /// An object.
     pub(crate) fn object(&self, name: &str) -> Option<&Map<String, Value>> {
         self.value(name)?.as_object()
+    }
+
+    /// A string that says something; an empty one is how some clients write none.
+    pub(crate) fn said(&self, name: &str) -> Option<String> {
+        self.text(name).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// Which part of a list is asked for: `page`, and how many there are on one.
+    ///
+    /// # Errors
+    /// 422.
+    pub(crate) fn page(&self, size: &'static str, usual: u64) -> Result<Page, Problem> {
+        let within = |name: &'static str, usual: u64, most: u64| {
+            let asked = self.count(name).unwrap_or(usual);
+            if (1..=most).contains(&asked) {
+                return Ok(asked);
+            }
+            let message = format!("`{name}` must be between 1 and {most}.");
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, message).param(name))
+        };
+        Ok(Page { number: within("page", 1, LAST_PAGE)?, size: within(size, usual, LARGEST_PAGE)? })
     }
 
     /// Takes the fields that are only kept over into a record. What is `null` is forgotten.

@@ -1,5 +1,6 @@
 //! What each route does.
 
+pub(crate) mod edit;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod index;

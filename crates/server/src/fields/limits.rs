@@ -1,7 +1,7 @@
 //! Limits and budgets: the fields that teams, keys, users and tags share.
 
 use serde_json::{Map, Value, json};
-use tagrail_store::{Budget, Limits, Timestamp};
+use tagrail_store::{Budget, Limits, Timestamp, next_reset};
 
 use crate::fields::{Asked, Field, Holds, acts};
 
@@ -56,10 +56,6 @@ pub(crate) fn set_budget(asked: &Asked, budget: &mut Budget, now: Timestamp) {
         budget.duration = asked.text("budget_duration").map(str::to_owned);
         budget.reset_at = budget.duration.as_deref().and_then(|duration| next_reset(duration, now));
     }
-}
-
-fn next_reset(_duration: &str, _now: Timestamp) -> Option<Timestamp> {
-    None
 }
 
 /// Writes limits as LiteLLM shows them; those by model are in the metadata.

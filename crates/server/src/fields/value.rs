@@ -172,11 +172,7 @@ fn too_large(name: &str) -> Problem {
 }
 
 fn duration(name: &str, text: String) -> Result<Value, Problem> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    // Ten thousand years in seconds are twelve digits.
-    let some = digits <= 12 && number.bytes().any(|digit| digit != b'0');
-    if some && ["s", "m", "h", "d", "w", "mo"].contains(&unit) {
+    if tagrail_store::duration(&text).is_some() {
         return Ok(Value::String(text));
     }
     let shown: String = text.chars().filter(|character| !character.is_control()).take(32).collect();
