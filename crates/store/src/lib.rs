@@ -9,7 +9,8 @@
 //! `limits.rs`; `spend.rs` what calls cost; `reset.rs` when budgets begin anew; `change.rs` generations;
 //! `error.rs`; `open.rs` finds the back end; `sql.rs` and below are what `sqlite.rs` and `postgres.rs` share;
 //! `migrate.rs` makes the tables; `journal.rs` spend that is not in the store yet;
-//! `cached.rs` keys that are looked up for every request; `litellm.rs` moving in from LiteLLM's database.
+//! `cached.rs` keys that are looked up for every request; `litellm.rs` moving in from LiteLLM's database;
+//! `peek.rs` a look that changes nothing.
 
 mod cached;
 mod change;
@@ -19,6 +20,8 @@ mod key;
 mod limits;
 mod migrate;
 mod open;
+mod peek;
+mod postgres;
 pub mod litellm;
 mod reset;
 mod spend;
@@ -37,6 +40,8 @@ pub use journal::{Batch, Journal, JournalHealth, Reader, RowId, RowIds, TooLong,
 pub use key::{Identity, Key, KeyFilter, KeyHash};
 pub use limits::{Budget, Limits};
 pub use open::open;
+pub use peek::{Peeked, peek};
+pub use postgres::PostgresStore;
 pub use reset::{after, duration, next_reset};
 pub use spend::{DailyBy, DailyFilter, DailySpend, Settled, SpendFilter, SpendRow, Spender, Spent};
 pub use sqlite::SqliteStore;
