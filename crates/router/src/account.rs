@@ -206,10 +206,7 @@ impl Account {
             return;
         }
         let cost = spent.cost.map(Cost::total);
-        if let Some(held) = self.held.take() {
-            let tokens = spent.usage.map_or(0, |usage| usage.input.saturating_add(usage.output));
-            held.reservation.settle(Used { tokens, cost: cost.unwrap_or(0.0) });
-        }
+        let held = self.held.take();
         let spec = self.deployment.map(|deployment| self.snapshot.spec(deployment));
         let deployment = spec.map_or("", |spec| &spec.id);
         let nothing = Details::default();
@@ -241,6 +238,11 @@ impl Account {
         };
         outcome.log();
         self.recorder.record(&outcome);
+        // After it is recorded: what a call costs is reserved or spent, and at no moment neither.
+        if let Some(held) = held {
+            let tokens = spent.usage.map_or(0, |usage| usage.input.saturating_add(usage.output));
+            held.reservation.settle(Used { tokens, cost: cost.unwrap_or(0.0) });
+        }
     }
 }
 

@@ -13,13 +13,13 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use tagrail::Router;
 use tagrail::config::GeneralSettings;
+use tagrail::{Caller, Router};
 use tower::ServiceExt;
 
 use crate::activity::Busy;
 use crate::call_id::CallIds;
-use crate::caller::Peer;
+use crate::caller::{self, Peer};
 use crate::error::Problem;
 use crate::headers::{self, CALL_ID};
 use crate::inbound;
@@ -42,11 +42,14 @@ pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) ledger: Arc<Ledger>,
+    /// Whoever holds the master key. This core's own: a count that all cores share is passed around.
+    pub(crate) operator: Arc<Caller>,
 }
 
 impl App {
     pub(crate) fn new(router: Router, metrics: Arc<Metrics>, ledger: Arc<Ledger>) -> App {
-        let shared = Shared { router, metrics, ledger };
+        let operator = caller::operator(router.snapshot().general.master_key.is_some());
+        let shared = Shared { router, metrics, ledger, operator };
         App { rare: rare(shared.clone()), shared, call_ids: CallIds::new() }
     }
 }

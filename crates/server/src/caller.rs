@@ -1,18 +1,38 @@
-//! Who calls, and what that allows. No right, no handler: a handler that needs one takes [`Admin`].
+//! Who calls, and what that allows. No right, no handler: a handler that needs one takes [`Admin`],
+//! [`Viewer`] or [`Known`].
+//!
+//! Map: here how a key is found and whose it is; `peer.rs` who may come in where there are no keys;
+//! `principal.rs` what a virtual key stands for; `permitted.rs` which routes it may call.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use http::header::{AUTHORIZATION, FORWARDED as FORWARDED_BY_RFC, HOST, ORIGIN};
+use axum::extract::{FromRequestParts, MatchedPath};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tagrail::Caller;
 use tagrail::config::GeneralSettings;
 use tagrail_providers::Secret;
+use tagrail_store::KeyHash;
 
 use crate::app::Shared;
 use crate::error::Problem;
+use crate::ledger::hex;
+
+mod peer;
+mod permitted;
+mod principal;
+
+pub(crate) use peer::Peer;
+pub(crate) use principal::Principal;
+
+/// The key of whoever holds the master key, in the books.
+const MASTER: &str = "litellm_proxy_master_key";
+
+/// Of what is sent as a key, the end is shown if it is long enough for the rest to stay secret.
+const SHOWN_FROM: usize = 20;
 
 /// Headers that may carry the key. The first that is there counts, in LiteLLM's order; the one that
 /// `litellm_key_header_name` names comes before them all.
@@ -25,111 +45,6 @@ static KEY_HEADERS: [HeaderName; 6] = [
     HeaderName::from_static("ocp-apim-subscription-key"),
 ];
 
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer {
-    loopback: bool,
-}
-
-impl Peer {
-    pub(crate) fn of(address: SocketAddr) -> Peer {
-        Peer { loopback: address.ip().to_canonical().is_loopback() }
-    }
-
-    /// Without a master key everybody on this machine may do everything, so nobody else may come
-    /// in (row D19): not over the network, and not through a page in a local browser, be it one whose
-    /// name has been made to resolve to this machine or one that only sends and need not read.
-    pub(crate) fn admit(
-        self,
-        uri: &Uri,
-        headers: &HeaderMap,
-        general: &GeneralSettings,
-    ) -> Result<(), Problem> {
-        if general.master_key.is_some() {
-            return Ok(());
-        }
-        if !self.loopback {
-            return Err(forbidden("this machine itself (127.0.0.1)"));
-        }
-        if FORWARDED.iter().any(|name| headers.contains_key(name)) {
-            return Err(forbidden("requests that no proxy has passed on"));
-        }
-        // RFC 9112, section 3.2.2: an address in the request line stands before Host.
-        let host_is_own = match uri.authority() {
-            Some(authority) => names_loopback(authority.as_str()),
-            None => all(headers, &HOST, names_loopback),
-        };
-        if !host_is_own {
-            return Err(forbidden("requests whose Host is localhost or a loopback address"));
-        }
-        let from_elsewhere = headers.get_all(&FETCH_SITE).iter().any(|site| site == "cross-site");
-        if from_elsewhere || !all(headers, &ORIGIN, is_loopback_origin) {
-            return Err(forbidden("pages of this machine itself"));
-        }
-        Ok(())
-    }
-}
-
-/// What proxies add. One on this machine makes everybody look local.
-static FORWARDED: [HeaderName; 6] = [
-    FORWARDED_BY_RFC,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-real-ip"),
-];
-
-/// What a browser says of the page behind a request.
-static FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
-fn forbidden(who: &str) -> Problem {
-    let message = format!(
-        "Without a master key only {who} can be served. Set general_settings.master_key or the environment variable LITELLM_MASTER_KEY."
-    );
-    Problem::new(StatusCode::FORBIDDEN, message).kind("auth_error")
-}
-
-/// Whether every value of a header is such; none is.
-fn all(headers: &HeaderMap, name: &HeaderName, such: impl Fn(&str) -> bool) -> bool {
-    headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(&such))
-}
-
-/// Whether a host, with or without port, means this machine: `localhost`, or an IP address that is
-/// loopback.
-fn names_loopback(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) => (address, port.strip_prefix(':').unwrap_or(port)),
-            None => return false,
-        },
-        None => host.rsplit_once(':').unwrap_or((host, "")),
-    };
-    port.bytes().all(|byte| byte.is_ascii_digit())
-        && match name.parse::<std::net::IpAddr>() {
-            Ok(address) => address.to_canonical().is_loopback(),
-            Err(_) => name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case("localhost"),
-        }
-}
-
-/// Whether an `Origin` is a page that this machine serves; `null` may be anybody's.
-fn is_loopback_origin(origin: &str) -> bool {
-    let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    host.is_some_and(names_loopback)
-}
-
-/// Somebody with all rights: the holder of the master key, or, without one, whoever was admitted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Admin;
-
-impl FromRequestParts<Shared> for Admin {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Admin, Problem> {
-        authenticate(&parts.headers, &shared.router.snapshot().general)
-    }
-}
-
 /// What somebody may do here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
@@ -141,15 +56,20 @@ pub(crate) enum Role {
     Admin,
 }
 
-/// Somebody with a valid key.
+/// Somebody with a valid key; without a master key, whoever was admitted.
 #[derive(Clone)]
 pub(crate) struct Known {
     pub(crate) role: Role,
     /// For the router.
-    pub(crate) caller: Arc<tagrail::Caller>,
+    pub(crate) caller: Arc<Caller>,
     /// What the key stands for; `None` for the master key.
     pub(crate) identity: Option<Arc<tagrail_store::Identity>>,
 }
+
+/// Somebody with all rights: the holder of the master key, a key of an admin, or, without a master
+/// key, whoever was admitted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admin;
 
 /// Somebody who may look at everything and need not be allowed to change anything.
 #[derive(Clone, Copy, Debug)]
@@ -159,8 +79,16 @@ impl FromRequestParts<Shared> for Known {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Known, Problem> {
-        authenticate(&parts.headers, &shared.router.snapshot().general)?;
-        Ok(Known { role: Role::Admin, caller: Arc::default(), identity: None })
+        authenticate(&parts.headers, shared, &shared.router.snapshot().general, &matched(parts)).await
+    }
+}
+
+impl FromRequestParts<Shared> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Admin, Problem> {
+        let known = Known::from_request_parts(parts, shared).await?;
+        if known.role >= Role::Admin { Ok(Admin) } else { Err(known.may_not(&matched(parts))) }
     }
 }
 
@@ -168,28 +96,90 @@ impl FromRequestParts<Shared> for Viewer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Viewer, Problem> {
-        authenticate(&parts.headers, &shared.router.snapshot().general).map(|_| Viewer)
+        let known = Known::from_request_parts(parts, shared).await?;
+        if known.role >= Role::Viewer { Ok(Viewer) } else { Err(known.may_not(&matched(parts))) }
     }
 }
 
-/// Checks the key of a request.
+/// The route as it was declared. What a request says of itself (its Host, a path spelt otherwise) could be
+/// read in one way here and in another where the handler was found.
+fn matched(parts: &Parts) -> String {
+    parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default()
+}
+
+impl Known {
+    /// The holder of the master key.
+    fn operator(shared: &Shared) -> Known {
+        Known { role: Role::Admin, caller: shared.operator.clone(), identity: None }
+    }
+
+    /// A right is missing.
+    pub(crate) fn may_not(&self, route: &str) -> Problem {
+        let role = self.identity.as_ref().and_then(|it| it.user.as_ref()?.role.as_deref());
+        refused(&format!(
+            "Only proxy admin can be used to generate, delete, update info for new keys/users/teams. Route={route}. Your role={}. Your user_id=*******",
+            role.unwrap_or("unknown")
+        ))
+    }
+}
+
+/// The operator as callers are known to the books: by the master key, or by nothing where there is none.
+pub(crate) fn operator(has_master_key: bool) -> Arc<Caller> {
+    let key = if has_master_key { MASTER.to_owned() } else { String::new() };
+    let identity = tagrail::Identity { key, ..tagrail::Identity::default() };
+    Arc::new(Caller { identity, ..Caller::default() })
+}
+
+/// Checks the key of a request for a route.
 ///
 /// # Errors
-/// 401: no key, a key that cannot be one, or a wrong one (row D29).
-pub(crate) fn authenticate(headers: &HeaderMap, general: &GeneralSettings) -> Result<Admin, Problem> {
-    let Some(master) = &general.master_key else { return Ok(Admin) };
+/// 401: no key, a key that cannot be one, a wrong one (row D29), one that is blocked or expired; 403: it
+/// may not call this route; 503: it cannot be said whose it is.
+pub(crate) async fn authenticate(
+    headers: &HeaderMap,
+    shared: &Shared,
+    general: &GeneralSettings,
+    route: &str,
+) -> Result<Known, Problem> {
+    let Some(master) = &general.master_key else { return Ok(Known::operator(shared)) };
+    let key = sent_key(headers, general)?;
+    if is_master(key, master) {
+        return Ok(Known::operator(shared));
+    }
+    let hash = could_be(key)?;
+    let found = match shared.ledger.known(&hash) {
+        Some(known) => known,
+        // Boxed: mostly not needed, and every request would carry its room.
+        None => Box::pin(shared.ledger.principal(&hash)).await.inspect_err(|_| {
+            shared.metrics.key_refused("not checked");
+        })?,
+    };
+    let Some(principal) = found else {
+        shared.metrics.key_refused("unknown");
+        return Err(unknown(key, &hash));
+    };
+    match principal.admit(route, shared.ledger.now()) {
+        Ok(()) => Ok(principal.known()),
+        Err((problem, why)) => {
+            shared.metrics.key_refused(why);
+            Err(problem)
+        }
+    }
+}
+
+/// The key that was sent.
+fn sent_key<'a>(headers: &'a HeaderMap, general: &GeneralSettings) -> Result<&'a [u8], Problem> {
     let (scheme_needed, value) = sent(headers, general).ok_or_else(|| refused("No api key passed in."))?;
     let text = value.as_bytes();
-    let key = match strip_scheme(text) {
-        Some(key) => key,
+    match strip_scheme(text) {
+        Some(key) => Ok(key),
         // `Authorization` has a scheme before the key; the other headers need none.
         None if scheme_needed => {
             let message = "Malformed API Key passed in. Ensure Key has `Bearer ` prefix.";
-            return Err(refused(message));
+            Err(refused(message))
         }
-        None => text,
-    };
-    if is_master(key, master) { Ok(Admin) } else { Err(unknown(key)) }
+        None => Ok(text),
+    }
 }
 
 /// Compares in a time that depends on the length of what was sent alone: every byte of it is looked at,
@@ -201,6 +191,18 @@ fn is_master(key: &[u8], master: &Secret) -> bool {
         differs |= sent ^ own;
     }
     bool::from(differs.ct_eq(&0)) && !master.is_empty()
+}
+
+/// The hash of what may be a virtual key.
+fn could_be(key: &[u8]) -> Result<KeyHash, Problem> {
+    if key.is_empty() {
+        return Err(refused("No api key passed in."));
+    }
+    if !key.starts_with(b"sk-") {
+        let message = "LiteLLM Virtual Key expected. Received=****, expected to start with 'sk-'.";
+        return Err(refused(message));
+    }
+    Ok(Sha256::digest(key).into())
 }
 
 /// The value of the header that counts, and whether that header is `Authorization`.
@@ -227,56 +229,22 @@ fn refused(message: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, message).kind("auth_error").param("None")
 }
 
-fn unknown(key: &[u8]) -> Problem {
-    if key.is_empty() {
-        return refused("No api key passed in.");
-    }
-    if !key.starts_with(b"sk-") {
-        let message = "LiteLLM Virtual Key expected. Received=****, expected to start with 'sk-'.";
-        return refused(message);
-    }
-    // LiteLLM shows the key's end and its hash, to be looked up in its table of keys. There is none,
-    // and what is nearly the master key is no text for logs.
-    let message = "Authentication Error, Invalid proxy server token passed. Received API Key = sk-...****, Key Hash (Token) =****. Unable to find token in cache or `LiteLLM_VerificationTokenTable`";
+/// LiteLLM shows the key's end and its hash, to be looked up in its table of keys. What cannot be one of
+/// its keys may be a password that is nearly right, and is no text for logs.
+fn unknown(key: &[u8], hash: &KeyHash) -> Problem {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let end = (key.len() >= SHOWN_FROM && key.iter().all(is_plain)).then(|| &key[key.len() - 4..]);
+    let end = end.and_then(|end| std::str::from_utf8(end).ok());
+    let (end, hash) = end.map_or(("****", "****".to_owned()), |end| (end, hex(hash)));
+    let message = format!(
+        "Authentication Error, Invalid proxy server token passed. Received API Key = sk-...{end}, Key Hash (Token) ={hash}. Unable to find token in cache or `LiteLLM_VerificationTokenTable`"
+    );
     Problem::new(StatusCode::UNAUTHORIZED, message).kind("token_not_found_in_db").param("key")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_loopback_hosts_name_this_machine() {
-        for host in
-            ["localhost", "LOCALHOST:4000", "127.0.0.1", "127.1.2.3:80", "[::1]:4000", "[::ffff:127.0.0.1]"]
-        {
-            assert!(names_loopback(host), "{host}");
-        }
-        for host in
-            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", "[::2]", ""]
-        {
-            assert!(!names_loopback(host), "{host}");
-        }
-        assert!(names_loopback("localhost.") && names_loopback("localhost.:1"));
-        for host in [
-            "[::1",
-            "[::1]evil.example",
-            "localhost:x",
-            "evil@localhost",
-            "localhost:1@evil.example",
-            "127.0.0.1:1@evil.example",
-            "127.0.0.1.",
-            "localhost..",
-        ] {
-            assert!(!names_loopback(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn an_ipv4_address_in_ipv6_clothes_is_still_loopback() {
-        assert!(Peer::of("[::ffff:127.0.0.1]:5".parse().unwrap()).loopback);
-        assert!(!Peer::of("[::ffff:10.0.0.1]:5".parse().unwrap()).loopback);
-    }
 
     #[test]
     fn a_core_follows_when_the_master_key_changes() {

@@ -29,7 +29,7 @@ mod reply;
 mod routes;
 mod shutdown;
 
-pub use ledger::Ledger;
+pub use ledger::{Clock, Ledger, LedgerParts, Opening, OpeningError};
 pub use listen::{Parts, Running, serve};
 pub use metrics::Metrics;
 pub use shutdown::Shutdown;

@@ -64,6 +64,7 @@ pub struct Running {
     address: SocketAddr,
     shutdown: Shutdown,
     cores: Vec<JoinHandle<()>>,
+    ledger: Arc<Ledger>,
 }
 
 impl Running {
@@ -77,7 +78,8 @@ impl Running {
         self.shutdown.clone()
     }
 
-    /// Blocks until every core has drained.
+    /// Blocks until every core has drained, and what their calls cost is in the store, as far as that is
+    /// quick.
     ///
     /// # Errors
     /// A core ended by a panic.
@@ -88,6 +90,7 @@ impl Running {
                 result = Err(io::Error::other("a core of the server panicked"));
             }
         }
+        self.ledger.close();
         result
     }
 
@@ -124,7 +127,7 @@ pub fn serve(parts: Parts) -> io::Result<Running> {
     for (number, listener) in listeners.into_iter().enumerate() {
         let core = Core {
             app: App::new(
-                parts.router.core(parts.metrics.recorder()),
+                parts.router.core(parts.ledger.recorder(number, parts.metrics.recorder())),
                 parts.metrics.clone(),
                 parts.ledger.clone(),
             ),
@@ -144,7 +147,7 @@ pub fn serve(parts: Parts) -> io::Result<Running> {
             }
         }
     }
-    Ok(Running { address, shutdown, cores })
+    Ok(Running { address, shutdown, cores, ledger: parts.ledger })
 }
 
 /// One listener for every core, all on one port.

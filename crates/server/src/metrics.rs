@@ -17,6 +17,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tagrail::{Outcome, Recorder};
+use tagrail_store::JournalHealth;
 
 /// Seconds. A call takes milliseconds when mocked and minutes when a model thinks.
 const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -39,6 +40,23 @@ pub struct Metrics {
     in_flight: Gauge,
     left_out: Gauge,
     cooldowns: Family<Deployment, Counter>,
+    keys_refused: Family<KeyRefused, Counter>,
+    over_limit: Family<OverLimit, Counter>,
+    store: StoreGauges,
+}
+
+/// A family with no labels shows nothing until it is set.
+type Unlabelled = [(&'static str, &'static str); 0];
+
+/// How the store and the way to it are. Nothing is shown of a gateway without one.
+#[derive(Debug, Default)]
+struct StoreGauges {
+    connected: Family<Unlabelled, Gauge>,
+    waiting: Family<Unlabelled, Gauge>,
+    lost: Family<Unlabelled, Gauge>,
+    damaged: Family<Unlabelled, Gauge>,
+    behind: Family<Unlabelled, Gauge>,
+    failing: Family<Unlabelled, Gauge>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -71,6 +89,17 @@ struct Refused {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Deployment {
     deployment: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KeyRefused {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OverLimit {
+    limit: &'static str,
+    of: &'static str,
 }
 
 /// The counters of one label set, found once per core: the registry's families hash owned strings
@@ -117,6 +146,9 @@ impl Metrics {
             in_flight: Gauge::default(),
             left_out: Gauge::default(),
             cooldowns: Family::default(),
+            keys_refused: Family::default(),
+            over_limit: Family::default(),
+            store: StoreGauges::default(),
         };
         metrics.register();
         metrics
@@ -157,6 +189,27 @@ impl Metrics {
             self.left_out.clone(),
         );
         registry.register("deployment_cooldowns", "Cooldowns begun", self.cooldowns.clone());
+        registry.register("keys_refused", "Virtual keys that were refused", self.keys_refused.clone());
+        registry.register(
+            "over_limit",
+            "Calls that were refused for a limit or a budget, by whose it was",
+            self.over_limit.clone(),
+        );
+        let StoreGauges { connected, waiting, lost, damaged, behind, failing } = &self.store;
+        for (name, help, gauge) in [
+            ("database_connected", "Whether the database answers", connected),
+            (
+                "journal_waiting_rows",
+                "Rows of spend that could not be written down and wait in memory",
+                waiting,
+            ),
+            ("journal_lost_rows", "Rows of spend that are gone", lost),
+            ("journal_damaged_lines", "Lines of the journal that could not be read", damaged),
+            ("journal_behind_bytes", "Spend that is not in the database yet", behind),
+            ("journal_failing", "Whether the journal cannot be written or synced", failing),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
     }
 
     /// A recorder for one core.
@@ -192,6 +245,29 @@ impl Metrics {
     /// Counts a request that did not become a call.
     pub(crate) fn refused(&self, status: StatusCode) {
         self.refused.get_or_create(&Refused { status: status.as_u16() }).inc();
+    }
+
+    /// Counts a virtual key that did not open.
+    pub(crate) fn key_refused(&self, reason: &'static str) {
+        self.keys_refused.get_or_create(&KeyRefused { reason }).inc();
+    }
+
+    /// Counts a call that a limit or a budget refused.
+    pub(crate) fn over_limit(&self, limit: &'static str, of: &'static str) {
+        self.over_limit.get_or_create(&OverLimit { limit, of }).inc();
+    }
+
+    /// Takes down how the store and the journal are.
+    pub(crate) fn set_store(&self, connected: bool, journal: &JournalHealth) {
+        let of = |gauge: &Family<Unlabelled, Gauge>, value: u64| {
+            gauge.get_or_create(&[]).set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        of(&self.store.connected, u64::from(connected));
+        of(&self.store.waiting, journal.waiting);
+        of(&self.store.lost, journal.lost);
+        of(&self.store.damaged, journal.damaged);
+        of(&self.store.behind, journal.behind);
+        of(&self.store.failing, u64::from(journal.failing));
     }
 
     /// Counts a call until the guard is dropped.

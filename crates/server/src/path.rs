@@ -10,6 +10,8 @@ pub(crate) struct ModelRoute {
     pub(crate) operation: Operation,
     /// The model in the path, decoded; wins over the body's.
     pub(crate) model: Option<String>,
+    /// Its entry in [`MODEL_PATHS`].
+    pub(crate) path: &'static str,
 }
 
 /// Every path that calls a model, for people; see [`model_route`].
@@ -31,34 +33,46 @@ pub(crate) const MODEL_PATHS: [&str; 15] = [
     "/responses",
 ];
 
+/// Those of them that say the model: what stands before it and behind it.
+const WITH_MODEL: [(&str, &str, Operation, &str); 6] = [
+    ("/engines/", "/chat/completions", Operation::ChatCompletions, MODEL_PATHS[2]),
+    ("/openai/deployments/", "/chat/completions", Operation::ChatCompletions, MODEL_PATHS[3]),
+    ("/engines/", "/completions", Operation::Completions, MODEL_PATHS[6]),
+    ("/openai/deployments/", "/completions", Operation::Completions, MODEL_PATHS[7]),
+    ("/engines/", "/embeddings", Operation::Embeddings, MODEL_PATHS[10]),
+    ("/openai/deployments/", "/embeddings", Operation::Embeddings, MODEL_PATHS[11]),
+];
+
 /// The route of a path, if it calls a model. Paths are compared as they come: a spelling such as
 /// `//v1/…` or `%2fv1` is another path, and unknown.
 pub(crate) fn model_route(path: &str) -> Option<ModelRoute> {
-    let operation = match path {
-        "/v1/chat/completions" | "/chat/completions" => Operation::ChatCompletions,
-        "/v1/messages" => Operation::Messages,
-        "/v1/responses" | "/responses" => Operation::Responses,
-        "/v1/embeddings" | "/embeddings" => Operation::Embeddings,
-        "/v1/completions" | "/completions" => Operation::Completions,
+    let (operation, path) = match path {
+        "/v1/chat/completions" => (Operation::ChatCompletions, MODEL_PATHS[0]),
+        "/chat/completions" => (Operation::ChatCompletions, MODEL_PATHS[1]),
+        "/v1/messages" => (Operation::Messages, MODEL_PATHS[12]),
+        "/v1/responses" => (Operation::Responses, MODEL_PATHS[13]),
+        "/responses" => (Operation::Responses, MODEL_PATHS[14]),
+        "/v1/embeddings" => (Operation::Embeddings, MODEL_PATHS[8]),
+        "/embeddings" => (Operation::Embeddings, MODEL_PATHS[9]),
+        "/v1/completions" => (Operation::Completions, MODEL_PATHS[4]),
+        "/completions" => (Operation::Completions, MODEL_PATHS[5]),
         _ => return with_model(path),
     };
-    Some(ModelRoute { operation, model: None })
+    Some(ModelRoute { operation, model: None, path })
 }
 
 /// `/engines/{model}/…` and `/openai/deployments/{model}/…`, where the model may contain slashes.
 fn with_model(path: &str) -> Option<ModelRoute> {
-    let rest = path.strip_prefix("/openai/deployments/").or_else(|| path.strip_prefix("/engines/"))?;
-    let (operation, model) = [Operation::ChatCompletions, Operation::Completions, Operation::Embeddings]
-        .into_iter()
-        .find_map(|operation| {
-            let model = rest.strip_suffix(operation.path())?.strip_suffix('/')?;
-            Some((operation, model))
-        })?;
+    let (operation, model, path) = WITH_MODEL.into_iter().find_map(|(start, end, operation, route)| {
+        let rest = path.strip_prefix(start)?;
+        let model = rest.strip_suffix(end)?;
+        Some((operation, model, route))
+    })?;
     if model.is_empty() {
         return None;
     }
     let model = percent_decode_str(model).decode_utf8_lossy().into_owned();
-    Some(ModelRoute { operation, model: Some(model) })
+    Some(ModelRoute { operation, model: Some(model), path })
 }
 
 #[cfg(test)]
@@ -68,7 +82,8 @@ mod tests {
     #[test]
     fn every_listed_path_is_a_route() {
         for path in MODEL_PATHS {
-            assert!(model_route(path).is_some(), "{path}");
+            let route = model_route(&path.replace("{model}", "a/b")).unwrap();
+            assert_eq!((route.path, route.model.is_some()), (path, path.contains("{model}")));
         }
     }
 

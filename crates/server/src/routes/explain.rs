@@ -49,7 +49,7 @@ const OPERATIONS: [Operation; 5] = [
 ];
 
 fn of_operation(operation: Operation) -> ModelRoute {
-    ModelRoute { operation, model: None }
+    ModelRoute { operation, model: None, path: "" }
 }
 
 /// Explains a request: the same body and headers as the request in question, and `?route=` with its
@@ -60,7 +60,7 @@ pub(crate) async fn explain(
     Query(wanted): Query<Wanted>,
     request: Request<Body>,
 ) -> Result<Json<Value>, Problem> {
-    let ModelRoute { operation, model } = wanted.route()?;
+    let ModelRoute { operation, model, .. } = wanted.route()?;
     let (parts, body) = request.into_parts();
     let snapshot = shared.router.snapshot();
     let body = inbound::read(&parts.headers, body, &snapshot.general).await?;

@@ -6,19 +6,27 @@ use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 
 use crate::app::Shared;
-use crate::caller;
+use crate::caller::{self, Role};
 use crate::error::Problem;
 
-/// Needs the key, unless `litellm_settings.require_auth_for_metrics_endpoint` is false.
+const PATH: &str = "/metrics";
+
+/// Needs a viewer's key, unless `litellm_settings.require_auth_for_metrics_endpoint` is false.
 pub(crate) async fn text(
     State(shared): State<Shared>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
     let snapshot = shared.router.snapshot();
     if snapshot.general.metrics_need_key {
-        caller::authenticate(&headers, &snapshot.general)?;
+        let known = caller::authenticate(&headers, &shared, &snapshot.general, PATH).await?;
+        if known.role < Role::Viewer {
+            return Err(known.may_not(PATH));
+        }
     }
     shared.metrics.set_left_out(snapshot.left_out.len());
+    if let (Some(connected), Some(journal)) = (shared.ledger.connected(), shared.ledger.journal_health()) {
+        shared.metrics.set_store(connected, &journal);
+    }
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok());
     let (kind, text) = if accepted.into_iter().any(|kinds| kinds.contains("application/openmetrics-text")) {
         ("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.text())

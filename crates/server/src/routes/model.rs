@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Incoming;
 use tagrail::{Answer, AnswerBody, Call, Snapshot};
 
 use crate::app::App;
-use crate::caller;
+use crate::caller::{self, Known};
 use crate::error::{self, Problem};
 use crate::headers::{self, CALL_ID};
 use crate::inbound;
@@ -21,14 +21,14 @@ pub(crate) fn answer<'a>(
     app: &'a App,
     snapshot: &'a Arc<Snapshot>,
     route: ModelRoute,
-    request: Request<Incoming>,
+    request: http::Request<Incoming>,
 ) -> impl Future<Output = Response<Reply>> + Send + 'a {
     let call_id = app.call_ids.of(request.headers());
     let in_flight = app.shared.metrics.enter();
     let operation = route.operation;
     let (Parts { headers, .. }, body) = request.into_parts();
     async move {
-        match call(app, snapshot, route, headers, body).await {
+        match call(app, snapshot, route, Request { headers, body, id: &call_id }).await {
             Ok(Answer { facts, body }) => {
                 let streamed = !matches!(body, AnswerBody::Whole(_));
                 let mut response = Response::new(Reply::answer(body, in_flight));
@@ -44,26 +44,36 @@ pub(crate) fn answer<'a>(
     }
 }
 
+/// What is left of a request once it is known what it asks for.
+struct Request<'a> {
+    headers: HeaderMap,
+    body: Incoming,
+    id: &'a HeaderValue,
+}
+
 async fn call(
     app: &App,
     snapshot: &Arc<Snapshot>,
     route: ModelRoute,
-    headers: HeaderMap,
-    body: Incoming,
+    request: Request<'_>,
 ) -> Result<Answer, Problem> {
-    let ModelRoute { operation, model } = route;
+    let ModelRoute { operation, model, path } = route;
+    let Request { headers, body, id } = request;
     let general = &snapshot.general;
     let refused = |problem: Problem| {
         app.shared.metrics.refused(problem.status());
         problem
     };
-    if let Err(problem) = caller::authenticate(&headers, general) {
-        Box::pin(inbound::discard(&headers, body)).await;
-        return Err(refused(problem));
-    }
+    let caller = match caller::authenticate(&headers, &app.shared, general, path).await {
+        Ok(Known { caller, .. }) => caller,
+        Err(problem) => {
+            Box::pin(inbound::discard(&headers, body)).await;
+            return Err(refused(problem));
+        }
+    };
     let body = inbound::read(&headers, body, general).await;
     let body = body.map_err(|problem| refused(problem.for_operation(operation)))?;
     let call = Call::read(operation, headers, body, model);
-    let call = call.map_err(|error| refused(error::body(operation, &error)))?;
+    let call = call.map_err(|error| refused(error::body(operation, &error)))?.by(caller, id.clone());
     app.shared.router.call_under(snapshot, &call).await.map_err(|error| error::problem(operation, &error))
 }

@@ -1,0 +1,167 @@
+//! All that is shared between the cores and the store's thread.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tagrail::Router;
+use tagrail_store::{Cached, Found, Journal, KeyHash, Settled, Store, StoreError};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::drain::Drain;
+use super::follower::{self, Follower};
+use super::upkeep::{Retention, Upkeep};
+use super::{Clock, LedgerParts, Meters, Opening};
+use crate::caller::Principal;
+
+/// Keys that are remembered; who has more live ones at a time asks the store now and then.
+const KEYS: usize = 100_000;
+
+/// The books, open.
+pub(crate) struct Books {
+    opening: Opening,
+    store: OnceLock<Arc<dyn Store>>,
+    connected: AtomicBool,
+    pub(super) known: Cached<Principal>,
+    pub(super) follower: Follower,
+    /// What this process has recorded and the store may not have yet.
+    pub(super) journal: Arc<Journal>,
+    /// Brings it there, once the store is open.
+    drain: OnceLock<Drain>,
+    /// What callers use up.
+    pub(crate) meters: Arc<Meters>,
+    /// Whose settings say what is kept, and what is reserved besides.
+    pub(crate) router: Router,
+    pub(crate) clock: Clock,
+}
+
+impl Books {
+    pub(super) fn new(parts: LedgerParts, journal: Journal) -> Books {
+        let LedgerParts { store, router, metrics, clock, .. } = parts;
+        Books {
+            opening: store,
+            store: OnceLock::new(),
+            connected: AtomicBool::new(false),
+            known: Cached::new(KEYS),
+            follower: Follower::default(),
+            journal: Arc::new(journal),
+            drain: OnceLock::new(),
+            meters: Arc::new(Meters::new(router.clone(), metrics, clock.clone())),
+            router,
+            clock,
+        }
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// It could not be opened yet.
+    pub(crate) fn store(&self) -> Result<Arc<dyn Store>, StoreError> {
+        let absent = || StoreError::Unavailable("it has not been reached since the start".to_owned());
+        self.store.get().cloned().ok_or_else(absent)
+    }
+
+    /// Opens the store, if it is not open, and reads what must be known of it.
+    pub(super) async fn begin(self: &Arc<Self>) -> Result<(), StoreError> {
+        if self.store.get().is_none() {
+            let store = self.opening.attempt().await?;
+            // Two attempts at a time are possible; the first one stays.
+            if self.store.set(store.clone()).is_ok() {
+                self.work(store);
+            }
+        }
+        follower::catch_up(self).await
+    }
+
+    /// Starts what is done in the store besides answering.
+    fn work(self: &Arc<Self>, store: Arc<dyn Store>) {
+        let runtime = Handle::current();
+        let meters = self.meters.clone();
+        let settled = Arc::new(move |settled: &Settled, own| meters.settled(settled, own));
+        // Set once, as the store is.
+        let _ = self.drain.set(Drain::start(&runtime, self.journal.clone(), store.clone(), settled));
+        let (router, clock, books) = (self.router.clone(), self.clock.clone(), Arc::downgrade(self));
+        let retention = move || {
+            let general = &router.snapshot().general;
+            Retention { period: general.spend_retention, disabled: general.disable_spend_logs }
+        };
+        let reset = move |_| {
+            if let Some(books) = books.upgrade() {
+                books.follower.wake.notify_one();
+            }
+        };
+        let upkeep = Upkeep {
+            store,
+            retention: Box::new(retention),
+            reset: Box::new(reset),
+            now: Box::new(move || clock.now()),
+        };
+        runtime.spawn(upkeep.run());
+    }
+
+    /// All that a key stands for, made ready for calls.
+    pub(super) async fn look_up(&self, hash: &KeyHash) -> Result<Option<Found<Principal>>, StoreError> {
+        let store = self.store()?;
+        let identity = store.identity(&hex(hash)).await?;
+        Ok(identity.map(|identity| {
+            let (team, user) = (identity.key.team_id.clone(), identity.key.user_id.clone());
+            Found { value: Arc::new(Principal::new(identity, &self.meters)), team, user }
+        }))
+    }
+
+    /// Takes notice of what may have been changed. When it has been, and cannot be read, nothing that it
+    /// could be about is relied on.
+    pub(super) async fn take_notice(&self, is_certain: bool) {
+        let read = timeout(follower::ANSWER, follower::catch_up(self)).await;
+        if is_certain && !matches!(read, Ok(Ok(()))) {
+            follower::doubt(self).await;
+        }
+    }
+
+    /// Waits until what was recorded so far is in the store, at most so long. Whether it is.
+    pub(super) async fn drained(&self, within: Duration) -> bool {
+        match self.drain.get() {
+            Some(drain) => drain.flush(within).await,
+            None => false,
+        }
+    }
+
+    /// Settles what there is, at most so long, and lets go of the store.
+    pub(super) async fn close(&self, within: Duration) {
+        match self.drain.get() {
+            Some(drain) => {
+                if !drain.stop(within).await {
+                    tracing::warn!(
+                        "what some calls cost is in the journal, and is settled at the next start"
+                    );
+                }
+            }
+            None => self.journal.seal(),
+        }
+        if let Ok(store) = self.store() {
+            let _ = timeout(within, store.close()).await;
+        }
+    }
+
+    pub(super) fn connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_connected(&self, connected: bool) {
+        if self.connected.swap(connected, Ordering::Relaxed) != connected {
+            if connected {
+                tracing::info!("the database answers");
+            } else {
+                tracing::warn!("the database cannot be reached; keys that are known keep working");
+            }
+        }
+    }
+}
+
+/// Lower-case hex, as the store knows keys.
+pub(crate) fn hex(hash: &KeyHash) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}

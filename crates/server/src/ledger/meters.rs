@@ -1,0 +1,333 @@
+//! What is used up: one meter for each key, team, user and tag that somebody calls for, with what it has
+//! used in this minute, what is reserved, and what it has spent.
+//!
+//! *Spent* is what the store says (`base`) and what this process has recorded but not yet written there
+//! (`pending`). Several processes on one store see each other's spend with the next rows that they write.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tagrail::routing::RequestTag;
+use tagrail::{Identity, Outcome, Router};
+use tagrail_store::{Change, Kind, Settled, Spent, Store, StoreError, Tag, Timestamp};
+
+use super::Clock;
+use super::allowance::Part;
+use crate::Metrics;
+
+/// Milliseconds that a window lasts, from its first use.
+pub(super) const WINDOW: i64 = 60_000;
+
+/// So many meters may be there before those that nobody needs are looked for.
+const SWEEP_FROM: usize = 1024;
+
+/// All meters of a process.
+pub(crate) struct Meters {
+    kinds: [RwLock<Kept>; 4],
+    /// Tags with limits or a budget, by name. The store's are few, and all known.
+    tags: RwLock<Arc<HashMap<String, Arc<Part>>>>,
+    /// So that nothing is looked up where no tag has any.
+    any_tags: AtomicBool,
+    /// Counts calls with a cost.
+    recorded: AtomicU64,
+    router: Router,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Clock,
+}
+
+#[derive(Default)]
+struct Kept {
+    meters: HashMap<String, Arc<Meter>>,
+    sweep_at: usize,
+}
+
+/// One spender's counts.
+#[derive(Default)]
+pub(crate) struct Meter(Mutex<Counts>);
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) window: Window,
+    /// Names with a limit of their own alone.
+    models: BTreeMap<String, Window>,
+    pub(super) parallel: u64,
+    /// US dollars by the store; `None` until it has been read.
+    base: Option<f64>,
+    /// Recorded here and not in the store yet.
+    pending: f64,
+    /// For calls under way.
+    pub(super) reserved: f64,
+    /// How many calls have reserved something.
+    pub(super) holders: u64,
+    /// Number of the last call that is in `pending`.
+    last_recorded: u64,
+    /// Somebody was refused for the budget since sums were reconciled.
+    pub(super) refused: bool,
+}
+
+/// What was used since its first use, for a minute.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window {
+    /// When it began; `None` before the first use.
+    pub(super) began: Option<Timestamp>,
+    pub(super) requests: u64,
+    pub(super) tokens: u64,
+}
+
+impl Window {
+    /// Ends what is over. A clock that was put back ends it too.
+    pub(super) fn look(&mut self, now: Timestamp) -> &mut Window {
+        if self.began.is_some_and(|began| !(0..WINDOW).contains(&(now.0 - began.0))) {
+            *self = Window::default();
+        }
+        self
+    }
+
+    pub(super) fn take(&mut self, requests: u64, tokens: u64, now: Timestamp) {
+        self.began.get_or_insert(now);
+        self.requests += requests;
+        self.tokens = self.tokens.saturating_add(tokens);
+    }
+
+    /// Corrects what was estimated, if the window is still the one that it was taken from.
+    pub(super) fn correct(&mut self, began: Option<Timestamp>, estimated: u64, used: u64) {
+        if self.began == began {
+            self.tokens = self.tokens.saturating_sub(estimated).saturating_add(used);
+        }
+    }
+}
+
+impl Counts {
+    /// US dollars, as far as is known here.
+    pub(super) fn spent(&self) -> f64 {
+        self.base.unwrap_or(0.0) + self.pending
+    }
+
+    pub(super) fn model(&mut self, name: &str) -> &mut Window {
+        // The name is copied once for as long as the meter lives.
+        if !self.models.contains_key(name) {
+            self.models.insert(name.to_owned(), Window::default());
+        }
+        self.models.entry(name.to_owned()).or_default()
+    }
+
+    pub(super) fn hold(&mut self, cost: f64) {
+        if cost > 0.0 {
+            self.reserved += cost;
+            self.holders += 1;
+        }
+    }
+
+    pub(super) fn let_go(&mut self, cost: f64) {
+        if cost > 0.0 {
+            self.holders = self.holders.saturating_sub(1);
+            // Exactly nothing, whatever the rounding left.
+            self.reserved = if self.holders == 0 { 0.0 } else { (self.reserved - cost).max(0.0) };
+        }
+    }
+
+    fn is_idle(&mut self, now: Timestamp) -> bool {
+        self.parallel == 0
+            && self.holders == 0
+            && self.pending <= 0.0
+            && self.window.look(now).began.is_none()
+            && self.models.values_mut().all(|window| window.look(now).began.is_none())
+    }
+}
+
+impl Meter {
+    pub(super) fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// US dollars since the last reset, as far as is known here.
+    pub(crate) fn spent(&self) -> f64 {
+        self.counts().spent()
+    }
+}
+
+impl Meters {
+    pub(super) fn new(router: Router, metrics: Arc<Metrics>, clock: Clock) -> Meters {
+        Meters {
+            kinds: std::array::from_fn(|_| RwLock::default()),
+            tags: RwLock::default(),
+            any_tags: AtomicBool::new(false),
+            recorded: AtomicU64::new(0),
+            router,
+            metrics,
+            clock,
+        }
+    }
+
+    /// The meter of a spender. `spend` is what the store has just said of it, for one that is new.
+    pub(super) fn of(&self, kind: Kind, id: &str, spend: f64) -> Arc<Meter> {
+        let mut kept = self.kept(kind).write().unwrap_or_else(PoisonError::into_inner);
+        if kept.meters.len() >= kept.sweep_at.max(SWEEP_FROM) {
+            let now = self.clock.now();
+            // Whoever may call has a hold on its meter.
+            kept.meters.retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.counts().is_idle(now));
+            kept.sweep_at = 2 * kept.meters.len();
+        }
+        let meter = kept.meters.entry(id.to_owned()).or_default().clone();
+        meter.counts().base.get_or_insert(spend);
+        meter
+    }
+
+    fn kept(&self, kind: Kind) -> &RwLock<Kept> {
+        let [keys, teams, users, tags] = &self.kinds;
+        match kind {
+            Kind::Key => keys,
+            Kind::Team => teams,
+            Kind::User => users,
+            Kind::Tag => tags,
+        }
+    }
+
+    fn with(&self, kind: Kind, id: &str, change: impl FnOnce(&mut Counts)) {
+        let kept = self.kept(kind).read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meter) = kept.meters.get(id) {
+            change(&mut meter.counts());
+        }
+    }
+
+    /// A call is over and its row on its way into the store. To be told before what was reserved for it is
+    /// let go of, so that its cost is never nowhere.
+    pub(crate) fn recorded(&self, outcome: &Outcome<'_>) {
+        let Some(cost) = outcome.cost.filter(|cost| cost.is_finite() && *cost > 0.0) else { return };
+        let Identity { key, team, user, .. } = &outcome.caller.identity;
+        let number = self.recorded.fetch_add(1, Ordering::SeqCst);
+        let add = |counts: &mut Counts| {
+            counts.pending += cost;
+            counts.last_recorded = number;
+        };
+        self.with(Kind::Key, key, add);
+        if let Some(team) = team {
+            self.with(Kind::Team, team, add);
+        }
+        if let Some(user) = user {
+            self.with(Kind::User, user, add);
+        }
+        if self.any_tags.load(Ordering::Acquire) {
+            let tags = outcome.tags.iter().enumerate();
+            for (_, tag) in tags.filter(|(at, tag)| !outcome.tags[..*at].contains(tag)) {
+                self.with(Kind::Tag, tag, add);
+            }
+        }
+    }
+
+    /// Rows are in the store. Those of this process were pending until now, and are in the sums that
+    /// have come back.
+    pub(crate) fn settled(&self, settled: &Settled, own: bool) {
+        for Spent { spender, added, spend } in &settled.spent {
+            // Both at once: between them a call would count twice, or not at all.
+            self.with(spender.kind, &spender.id, |counts| {
+                if own {
+                    counts.pending = (counts.pending - added).max(0.0);
+                }
+                counts.base = Some(*spend);
+            });
+        }
+    }
+
+    /// Counts the calls that were recorded so far.
+    pub(super) fn mark(&self) -> u64 {
+        self.recorded.load(Ordering::SeqCst)
+    }
+
+    /// Everything that was recorded before the mark is in the store, and so in the sums: nothing of it is
+    /// pending, whatever became of its spender meanwhile, and whoever acknowledged it. And who was refused for
+    /// a budget is looked at again, in case its sum was read before it began anew.
+    pub(super) async fn reconcile(&self, store: &dyn Store, mark: u64) -> Result<(), StoreError> {
+        let mut refused = Vec::new();
+        for kind in [Kind::Key, Kind::Team, Kind::User, Kind::Tag] {
+            let kept = self.kept(kind).read().unwrap_or_else(PoisonError::into_inner);
+            for (id, meter) in &kept.meters {
+                let mut counts = meter.counts();
+                if counts.pending > 0.0 && counts.last_recorded < mark {
+                    counts.pending = 0.0;
+                }
+                if std::mem::take(&mut counts.refused) {
+                    refused.push(Change { kind, id: id.clone() });
+                }
+            }
+        }
+        for change in refused {
+            let spent = store.spent(&change).await?;
+            self.with(change.kind, &change.id, |counts| counts.base = spent);
+        }
+        Ok(())
+    }
+
+    /// Reads again what these changes may have changed: sums of spenders that have a meter, and what
+    /// tags are limited to.
+    pub(super) async fn refresh(&self, store: &dyn Store, changes: &[Change]) -> Result<(), StoreError> {
+        if changes.iter().any(|change| change.kind == Kind::Tag) {
+            self.set_tags(store.tags(None).await?);
+        }
+        for change in changes.iter().filter(|change| change.kind != Kind::Tag) {
+            if self.has(change.kind, &change.id) {
+                let spent = store.spent(change).await?;
+                self.with(change.kind, &change.id, |counts| counts.base = spent);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads everything again.
+    pub(super) async fn refresh_all(&self, store: &dyn Store) -> Result<(), StoreError> {
+        self.set_tags(store.tags(None).await?);
+        for kind in [Kind::Key, Kind::Team, Kind::User] {
+            for id in self.ids(kind) {
+                let spent = store.spent(&Change { kind, id: id.clone() }).await?;
+                self.with(kind, &id, |counts| counts.base = spent);
+            }
+        }
+        Ok(())
+    }
+
+    fn has(&self, kind: Kind, id: &str) -> bool {
+        self.kept(kind).read().unwrap_or_else(PoisonError::into_inner).meters.contains_key(id)
+    }
+
+    fn ids(&self, kind: Kind) -> Vec<String> {
+        self.kept(kind).read().unwrap_or_else(PoisonError::into_inner).meters.keys().cloned().collect()
+    }
+
+    /// All tags as the store has them.
+    fn set_tags(&self, tags: Vec<Tag>) {
+        let limited = tags.into_iter().filter_map(|tag| {
+            let meter = self.of(Kind::Tag, &tag.name, tag.spend);
+            meter.counts().base = Some(tag.spend);
+            let part = Part::of_tag(&tag, meter)?;
+            Some((tag.name, Arc::new(part)))
+        });
+        let limited: HashMap<_, _> = limited.collect();
+        self.any_tags.store(!limited.is_empty(), Ordering::Release);
+        *self.tags.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limited);
+    }
+
+    /// Those of a call's tags that have limits or a budget, each once, in the order of their names: all
+    /// callers lock meters in one order.
+    pub(super) fn limited(&self, tags: &[RequestTag<'_>]) -> Vec<Arc<Part>> {
+        if tags.is_empty() || !self.any_tags.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let limited = self.tags.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let snapshot = self.router.snapshot();
+        let prefix = snapshot.table.tag_prefix();
+        let mut found: Vec<_> =
+            tags.iter().filter_map(|tag| limited.get(carried(&tag.text, prefix)?)).cloned().collect();
+        found.sort_by(|one, other| one.id.cmp(&other.id));
+        found.dedup_by(|one, other| one.id == other.id);
+        found
+    }
+}
+
+/// The tag that a call carries by saying this: `!t` carries none.
+pub(crate) fn carried<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let text = if prefix.is_empty() { text } else { text.strip_prefix(prefix).unwrap_or(text) };
+    let text = text.strip_prefix('&').unwrap_or(text);
+    (!text.is_empty() && !text.starts_with('!')).then_some(text)
+}

@@ -1,0 +1,136 @@
+//! Refusals for a limit or a budget, in LiteLLM's words: each names the count that has no room, and
+//! when it has some again.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use tagrail::OverLimit;
+use tagrail_store::{Kind, Timestamp};
+
+use super::allowance::Part;
+use super::meters::{WINDOW, Window};
+use crate::number::python_float;
+
+/// What has run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Unit {
+    /// Requests per minute.
+    Requests,
+    /// Tokens per minute.
+    Tokens,
+    /// Places among the calls under way.
+    Parallel,
+    /// Money.
+    Budget,
+}
+
+impl Unit {
+    /// As LiteLLM calls it in `rate_limit_type`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Unit::Requests => "requests",
+            Unit::Tokens => "tokens",
+            Unit::Parallel => "max_parallel_requests",
+            Unit::Budget => "budget",
+        }
+    }
+}
+
+/// A limit without room.
+pub(super) struct Rate<'a> {
+    pub(super) unit: Unit,
+    pub(super) limit: u64,
+    pub(super) used: u64,
+    pub(super) window: Window,
+    /// When it is a limit for one model within the count.
+    pub(super) model: Option<&'a str>,
+    pub(super) now: Timestamp,
+}
+
+/// Places become free at any moment, and so does what others have reserved: soon enough to ask again.
+const SOON: Duration = Duration::from_secs(1);
+
+/// A budget: spent, or (when `reserved`) taken by calls that are under way.
+pub(super) fn budget(part: &Part, spent: f64, reserved: bool) -> OverLimit {
+    let holder = match part.kind {
+        Kind::Key => "Key",
+        Kind::Team => "Team",
+        Kind::User => "User",
+        Kind::Tag => "Tag",
+    };
+    let mut message = format!("Budget has been exceeded! {holder}={} Current cost: ", part.name);
+    python_float(&mut message, spent);
+    message.push_str(", Max budget: ");
+    python_float(&mut message, part.max.unwrap_or_default());
+    if reserved {
+        message.push_str(". What is left is reserved for calls that are under way");
+    }
+    let headers = vec![(HeaderName::from_static("rate_limit_type"), HeaderValue::from_static("budget"))];
+    OverLimit { kind: "budget_exceeded", message, retry_after: reserved.then_some(SOON), headers }
+}
+
+/// Whose a limit is, as LiteLLM calls it.
+pub(super) fn holder(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Key => "api_key",
+        Kind::Team => "team",
+        Kind::User => "user",
+        Kind::Tag => "tag",
+    }
+}
+
+/// Requests, tokens or places.
+pub(super) fn rate(part: &Part, rate: &Rate<'_>) -> OverLimit {
+    let Rate { unit, limit, used, window, model, now } = rate;
+    let holder = holder(part.kind);
+    let count = match model {
+        Some(model) => format!("model_per_{}: {}:{model}", holder.trim_start_matches("api_"), part.id),
+        None => format!("{holder}: {}", part.id),
+    };
+    let left = match unit {
+        Unit::Parallel => SOON,
+        _ => until(*window, *now),
+    };
+    let reset = now.plus_ms(i64::try_from(left.as_millis()).unwrap_or(WINDOW));
+    let reset =
+        format!("{} UTC", reset.to_rfc3339().replacen('T', " ", 1).split('.').next().unwrap_or_default());
+    let remaining = limit.saturating_sub(*used);
+    let unit = unit.name();
+    let message = format!(
+        "Rate limit exceeded for {count}. Limit type: {unit}. Current limit: {limit}, Remaining: {remaining}. \
+         Limit resets at: {reset}"
+    );
+    let holder = if model.is_some() {
+        format!("model_per_{}", holder.trim_start_matches("api_"))
+    } else {
+        holder.to_owned()
+    };
+    let mut headers = vec![
+        (HeaderName::from_static("rate_limit_type"), HeaderValue::from_static(unit)),
+        (
+            HeaderName::from_static("reset_at"),
+            HeaderValue::from_str(&reset).unwrap_or(HeaderValue::from_static("")),
+        ),
+    ];
+    for (what, value) in [("limit", *limit), ("remaining", remaining)] {
+        let name = format!("x-ratelimit-{holder}-{what}-{unit}");
+        headers.extend(HeaderName::try_from(name).ok().map(|name| (name, HeaderValue::from(value))));
+    }
+    if part.kind == Kind::Key {
+        let own =
+            [("x-litellm-key-rpm-limit", part.limits.rpm), ("x-litellm-key-tpm-limit", part.limits.tpm)];
+        headers
+            .extend(own.into_iter().filter_map(|(name, limit)| {
+                Some((HeaderName::from_static(name), HeaderValue::from(limit?)))
+            }));
+    }
+    OverLimit { kind: "throttling_error", message, retry_after: Some(left), headers }
+}
+
+/// Until a window ends; a whole one where it has not begun, since what is refused then needs more than it
+/// ever holds.
+fn until(window: Window, now: Timestamp) -> Duration {
+    let began = window.began.unwrap_or(now);
+    let left = (began.0 + WINDOW - now.0).clamp(1, WINDOW);
+    Duration::from_millis(u64::try_from(left).unwrap_or_default())
+}
