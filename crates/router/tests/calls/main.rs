@@ -7,11 +7,16 @@
     reason = "whatever goes wrong here is a failed test, and a test fails by panicking"
 )]
 
+mod access;
+mod admission;
+mod books;
 mod cooldown;
 mod fallbacks;
 mod logging;
 mod reload;
 mod retries;
 mod rig;
+mod settling;
 mod steering;
 mod streaming;
+mod usage;

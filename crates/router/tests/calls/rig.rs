@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use tagrail::config::{Loaded, load_text};
-use tagrail::{Answer, AnswerBody, Call, CallError, Operation, Outcome, Recorder, Router};
+use tagrail::{Answer, AnswerBody, Call, CallError, Caller, Operation, Outcome, Recorder, Router};
 use tagrail_testkit::{FakeUpstream, config_text, deployment};
+
+use crate::books::Row;
 
 /// A router, its upstream, its records.
 pub(crate) struct Rig {
@@ -17,14 +19,28 @@ pub(crate) struct Rig {
     pub(crate) records: Arc<Records>,
 }
 
-/// (deployment, status, attempts, cut short) of every finished call.
+/// (deployment, status, attempts, cut short) of every finished call, and all the rest of it.
 #[derive(Default)]
-pub(crate) struct Records(pub(crate) Mutex<Vec<(String, u16, u32, bool)>>);
+pub(crate) struct Records(pub(crate) Mutex<Vec<(String, u16, u32, bool)>>, pub(crate) Mutex<Vec<Row>>);
 
 impl Recorder for Records {
     fn record(&self, outcome: &Outcome<'_>) {
         let row = (outcome.deployment.to_owned(), outcome.status, outcome.attempts, outcome.cut_short);
         self.0.lock().unwrap().push(row);
+        self.1.lock().unwrap().push(Row::of(outcome));
+    }
+}
+
+impl Records {
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        self.1.lock().unwrap().clone()
+    }
+
+    /// The row of the only call.
+    pub(crate) fn row(&self) -> Row {
+        let rows = self.rows();
+        assert_eq!(rows.len(), 1, "{rows:#?}");
+        rows[0].clone()
     }
 }
 
@@ -48,6 +64,17 @@ impl Rig {
 
     pub(crate) async fn chat(&self, model: &str, more: Value) -> Result<Answer, Box<CallError>> {
         self.router.call(&chat(model, more)).await
+    }
+
+    /// The same on somebody's behalf.
+    pub(crate) async fn chat_as(
+        &self,
+        caller: &Arc<Caller>,
+        model: &str,
+        more: Value,
+    ) -> Result<Answer, Box<CallError>> {
+        let call = chat(model, more).by(caller.clone(), HeaderValue::from_static("call-1"));
+        self.router.call(&call).await
     }
 
     /// The upstream models asked so far, in order.
