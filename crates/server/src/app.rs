@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::path::{self, ModelRoute};
 use crate::reply::Reply;
 use crate::routes;
+use crate::routes::key::minted::path_to_log;
 
 /// One core's application.
 pub(crate) struct App {
@@ -97,7 +98,7 @@ pub(crate) fn handle(
         let general = &snapshot.general;
         let origin = request.headers().contains_key(ORIGIN);
         let seen = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
+            .then(|| (Instant::now(), request.method().clone(), path_to_log(request.uri().path())));
         let mut response = match admit(peer, &request, general) {
             Err(problem) => {
                 app.shared.metrics.refused(problem.status());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tagrail::Router;
-use tagrail_server::{Metrics, Parts, Running, Shutdown, serve};
+use tagrail_server::{Clock, Ledger, LedgerParts, Metrics, Opening, Parts, Running, Shutdown, serve};
 use tagrail_testkit::{Client, FakeUpstream, PATIENCE, Response, config_text, deployment};
 
 /// The header that [`config_text`]'s master key goes into.
@@ -23,6 +23,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     shutdown: Shutdown,
     running: Option<Running>,
+    home: Option<tempfile::TempDir>,
 }
 
 impl Gateway {
@@ -41,8 +42,43 @@ impl Gateway {
         Gateway::of(Gateway::serve(text, LOOPBACK, 1, drain).unwrap())
     }
 
+    /// Starts one that keeps teams, keys and spend, in a directory of its own: `tagrail.db` and the
+    /// journal.
+    pub(crate) fn keeping(text: &str) -> Gateway {
+        Gateway::keeping_at(text, Clock::default())
+    }
+
+    /// The same by a clock of the test's.
+    pub(crate) fn keeping_at(text: &str, clock: Clock) -> Gateway {
+        let home = tempfile::tempdir().unwrap();
+        let database = home.path().join("tagrail.db").display().to_string();
+        let (router, metrics) = router(text);
+        let open = move || {
+            let database = database.clone();
+            async move { tagrail_store::open(&database).await }
+        };
+        let ledger = Ledger::open(LedgerParts {
+            store: Opening::with(open, false),
+            journal: home.path().join("journal"),
+            router: router.clone(),
+            metrics: metrics.clone(),
+            clock,
+        });
+        let (ledger, threads) = (ledger.unwrap(), NonZeroUsize::new(1));
+        let parts = Parts { router, metrics, ledger, address: LOOPBACK, threads, drain: PATIENCE };
+        let mut gateway = Gateway::of(serve(parts).unwrap());
+        gateway.home = Some(home);
+        gateway
+    }
+
+    /// Where a gateway that keeps something keeps it.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.as_ref().unwrap().path()
+    }
+
     fn of(running: Running) -> Gateway {
-        Gateway { address: running.address(), shutdown: running.shutdown(), running: Some(running) }
+        let (address, shutdown) = (running.address(), running.shutdown());
+        Gateway { address, shutdown, running: Some(running), home: None }
     }
 
     /// Starts a server at an address.
@@ -52,11 +88,8 @@ impl Gateway {
         threads: usize,
         drain: Duration,
     ) -> io::Result<Running> {
-        let loaded = tagrail::config::load_text(text, Path::new("config.yaml"), &|_| None);
-        let resolved = loaded.resolved.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
-        let metrics = Arc::new(Metrics::new());
-        let router = Router::new(resolved, metrics.clone());
-        let ledger = std::sync::Arc::new(tagrail_server::Ledger::none());
+        let (router, metrics) = router(text);
+        let ledger = Arc::new(Ledger::none());
         serve(Parts { router, metrics, ledger, address, threads: NonZeroUsize::new(threads), drain })
     }
 
@@ -100,6 +133,13 @@ impl Gateway {
     pub(crate) fn join(&mut self) {
         self.running.take().unwrap().join().unwrap();
     }
+}
+
+fn router(text: &str) -> (Router, Arc<Metrics>) {
+    let loaded = tagrail::config::load_text(text, Path::new("config.yaml"), &|_| None);
+    let resolved = loaded.resolved.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    let metrics = Arc::new(Metrics::new());
+    (Router::new(resolved, metrics.clone()), metrics)
 }
 
 impl Drop for Gateway {

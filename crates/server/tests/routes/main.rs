@@ -7,15 +7,23 @@
     reason = "whatever goes wrong here is a failed test, and a test fails by panicking"
 )]
 
+mod access;
 mod caller;
 mod errors;
 mod explain;
 mod gateway;
 mod health;
 mod index;
+mod key;
 mod limits;
 mod metrics;
 mod model;
 mod model_info;
 mod models;
+mod openapi;
+mod people;
 mod shutdown;
+mod spend;
+mod tag;
+mod team;
+mod user;

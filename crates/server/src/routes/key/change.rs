@@ -57,44 +57,7 @@ fn set_routes(asked: &Asked, key: &mut Key) {
 /// When a key ends that is valid for so long.
 fn expiry(duration: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
     let Some(duration) = duration.filter(|&duration| duration != "-1") else { return Ok(None) };
-    let end = after(duration, now);
+    let end = tagrail_store::after(duration, now);
     end.map(Some)
         .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "Invalid duration format").param("duration"))
-}
-
-/// A day is 24 hours here and a month 30 days: nobody's key should end an hour off at the change of clocks.
-fn after(duration: &str, now: Timestamp) -> Option<Timestamp> {
-    let digits = duration.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = duration.split_at(digits);
-    let seconds: i64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        "mo" => 30 * 86_400,
-        _ => return None,
-    };
-    let milliseconds = number.parse::<i64>().ok()?.checked_mul(seconds)?.checked_mul(1000)?;
-    // The end of year 9999 is the last moment that can be written.
-    let end = now.0.checked_add(milliseconds).filter(|&end| end < 253_402_300_800_000)?;
-    Some(Timestamp(end))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_lasts_as_long_as_was_said() {
-        let now = Timestamp(1_000);
-        for (duration, seconds) in
-            [("30s", 30), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("1w", 604_800), ("1mo", 2_592_000)]
-        {
-            assert_eq!(after(duration, now), Some(now.plus_ms(seconds * 1000)), "{duration}");
-        }
-        for impossible in ["999999999999mo", "10", "1y", ""] {
-            assert_eq!(after(impossible, now), None, "{impossible}");
-        }
-    }
 }

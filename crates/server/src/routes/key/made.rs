@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use tagrail::config::GeneralSettings;
 use tagrail_providers::Secret;
-use tagrail_store::{Key, StoreError, Timestamp};
+use tagrail_store::{Key, StoreError};
 
 use crate::error::Problem;
 use crate::fields::Asked;
@@ -35,7 +35,7 @@ pub(crate) async fn create(
         Some(own) => minted::chosen(own, general, "key")?,
         None => minted::mint()?,
     };
-    let now = Timestamp::now();
+    let now = ledger.now();
     let mut key = Key {
         hash: minted::hash(secret.reveal()),
         name: minted::name(secret.reveal()),

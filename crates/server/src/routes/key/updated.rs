@@ -28,7 +28,8 @@ pub(crate) async fn update(
 ) -> Result<Json<Value>, Problem> {
     let asked = Asked::read(request, &shared.router.snapshot().general, taken::UPDATE).await?;
     let hash = which(&shared.ledger, &asked).await?;
-    let key = changed(&shared.ledger, &hash, |key| change::set(&asked, key, Timestamp::now())).await?;
+    let ledger = &shared.ledger;
+    let key = changed(ledger, &hash, |key| change::set(&asked, key, ledger.now())).await?;
     let mut answer = shown::whole(&key);
     let named = asked.value("key").cloned().unwrap_or_else(|| json!(key.hash));
     answer.insert("key".to_owned(), named);
@@ -109,7 +110,7 @@ async fn set_blocked(shared: &Shared, request: Request<Body>, blocked: bool) -> 
     let hash = minted::meant(asked.needed("key")?);
     let set = |key: &mut Key| {
         key.blocked = blocked;
-        key.updated_at = Timestamp::now();
+        key.updated_at = shared.ledger.now();
         Ok(())
     };
     let key = changed(&shared.ledger, &hash, set).await?;
@@ -179,7 +180,7 @@ async fn replaced(shared: &Shared, asked: Asked, hash: &str) -> Result<Json<Valu
     };
     for _ in 0..ATTEMPTS {
         let mut key = read(&shared.ledger, hash).await?;
-        let (team, now) = (key.team_id.clone(), Timestamp::now());
+        let (team, now) = (key.team_id.clone(), shared.ledger.now());
         change::set(&asked, &mut key, now)?;
         if key.team_id != team {
             has_team(&shared.ledger, &key).await?;
