@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tagrail_routing::{
-    Chance, DeploymentSpec, FallbackSpec, Moment, RequestTag, RouteRequest, RoutingMode, RoutingTable,
-    TableSpec, TagOrigin,
+    Access, Chance, DeploymentSpec, FallbackSpec, Moment, Policy, RequestTag, Reservations, RouteRequest,
+    RoutingMode, RoutingTable, TableSpec, TagOrigin,
 };
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
@@ -51,13 +51,23 @@ fn one_group(size: usize) -> RoutingTable {
 }
 
 fn decide(table: &RoutingTable, model: &str, tags: &[RequestTag<'_>], chance: &mut Chance) -> bool {
+    decide_as(Access::Admin, table, model, tags, chance)
+}
+
+fn decide_as(
+    access: Access<'_>,
+    table: &RoutingTable,
+    model: &str,
+    tags: &[RequestTag<'_>],
+    chance: &mut Chance,
+) -> bool {
     *chance = chance.next();
     let request = RouteRequest {
         model: black_box(model),
         tags: black_box(tags),
         user_agent: Some("openai/1"),
         force_tag_filtering: false,
-        access: tagrail_routing::Access::Admin,
+        access,
         operators_choice: false,
         moment: Moment(1),
         chance: *chance,
@@ -90,6 +100,27 @@ fn groups(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A key of a team that holds one of two reserved tags, in a group that carries them, and in one of a
+/// table that reserves nothing.
+fn teams(criterion: &mut Criterion) {
+    let held = [RequestTag { text: "paid".into(), origin: TagOrigin::Team }];
+    let policy = Policy { tags: vec![("paid".into(), TagOrigin::Team)], ..Policy::default() };
+    let mut group = criterion.benchmark_group("decide as a team");
+    let mut chance = Chance { sequence: 0, draw: 1 };
+    for size in SIZES {
+        let table = one_group(size);
+        for (name, tags) in [("nothing reserved", &[][..]), ("two tags reserved", &["paid", "vip"])] {
+            let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            let reserved = table.reserve(&Reservations::Known(tags));
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                let access = Access::Caller { policy: &policy, reserved: &reserved };
+                bencher.iter(|| decide_as(access, &table, "gpt-4", &held, &mut chance));
+            });
+        }
+    }
+    group.finish();
+}
+
 fn wildcards(criterion: &mut Criterion) {
     let shapes = [
         ("told by their start", "provider-N/*", "provider-7321/gpt-4o"),
@@ -109,5 +140,5 @@ fn wildcards(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, groups, wildcards);
+criterion_group!(benches, groups, teams, wildcards);
 criterion_main!(benches);

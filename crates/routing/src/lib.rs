@@ -44,12 +44,16 @@
 //! assert_eq!(table.upstream_model(&decision, decision.first()), "anthropic/claude-sonnet-4-5");
 //! ```
 //!
+//! Who asks ([`Access`]) is the operator, or a caller with a [`Policy`]: what its lists do not admit is
+//! refused, and what is [`Reserved`] for others is as if it were not there.
+//!
 //! Map: `table.rs` the stages and `course.rs` what each does; `compile.rs` specs to table;
-//! `names.rs` name to group, with `pattern.rs` and `index.rs` for wildcards; `tag.rs` and
-//! `tag_filter.rs` the tags; `deployment.rs`, `group.rs`, `fallback.rs` the nouns, `bits.rs` sets of
-//! them; `signals.rs` what is passed in; `strategy.rs` who picks among equals; `decision.rs` the
-//! outcome, `explain.rs` and `tag_reasons.rs` its reasons; `rules.rs` the two routing modes as named
-//! rules; `error.rs` what can be wrong.
+//! `names.rs` name to group, with `pattern.rs` and `index.rs` for wildcards; `policy.rs` what a caller
+//! holds, `access.rs` which names that opens, `reserved.rs` which deployments; `tag.rs` and
+//! `tag_filter.rs` the tags; `deployment.rs`, `group.rs`, `fallback.rs` the nouns, `left_out.rs` what
+//! mistakes in the config still count for, `bits.rs` sets of them; `signals.rs` what is passed in;
+//! `strategy.rs` who picks among equals; `decision.rs` the outcome, `explain.rs` and `tag_reasons.rs` its
+//! reasons; `rules.rs` the two routing modes as named rules; `error.rs` what can be wrong.
 
 mod access;
 mod bits;
