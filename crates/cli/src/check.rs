@@ -5,21 +5,48 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use tagrail_config::{Diagnostic, Loaded, ModeDifferences, mode_differences};
+use tagrail_config::{Diagnostic, Holdings, Loaded, ModeDifferences, mode_differences};
 
 use crate::differences;
+use crate::failure::{Failure, ended};
 use crate::flags::CheckFlags;
+use crate::place::{Place, PlaceFlags};
 use crate::report::{self, say};
 use crate::serve::environment;
 use crate::summary::Summary;
 
 /// Exit status 1 when there are errors, 0 with warnings alone.
 pub(crate) fn run(flags: &CheckFlags) -> ExitCode {
-    check(&flags.config, flags.json)
+    match holdings(flags) {
+        Ok(holdings) => check(&flags.config, holdings.as_ref(), flags.json),
+        Err(failure) => ended(Err(failure)),
+    }
 }
 
-pub(crate) fn check(path: &Path, as_json: bool) -> ExitCode {
-    let loaded = tagrail_config::load(path, &environment);
+/// What the store says that the flags name.
+fn holdings(flags: &CheckFlags) -> Result<Option<Holdings>, Failure> {
+    let place = PlaceFlags { data_dir: flags.data_dir.clone(), database_url: flags.database_url.clone() };
+    if place.data_dir.is_none() && place.database_url.is_none() {
+        return Ok(None);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
+    let seen = runtime.block_on(tagrail_store::peek(&Place::of_flags(&place).address()));
+    let seen = seen.map_err(|error| Failure::Failed(error.to_string()))?;
+    let Some(seen) = seen else {
+        return Err(Failure::Failed("no teams have ever been kept there".to_owned()));
+    };
+    let teams = seen.teams.into_iter().map(|team| (team.alias.unwrap_or(team.id), team.tags));
+    Ok(Some(Holdings { reserved: seen.reserved, teams: teams.collect() }))
+}
+
+pub(crate) fn check(path: &Path, holdings: Option<&Holdings>, as_json: bool) -> ExitCode {
+    let loaded = match holdings {
+        Some(holdings) => tagrail_config::load_beside(path, &environment, holdings),
+        None => tagrail_config::load(path, &environment),
+    };
     let summary = loaded.resolved.as_ref().map(Summary::of);
     let modes = loaded.spec.as_ref().map(mode_differences);
     let failed = loaded.resolved.is_none() || report::has_errors(&loaded.diagnostics);

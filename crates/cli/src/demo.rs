@@ -12,8 +12,9 @@ use tagrail_config::{Loaded, Resolved};
 use tagrail_server::{Running, demo_upstream};
 
 use crate::logging::{self, Loudness};
+use crate::place::Place;
 use crate::report::{self, complain, say};
-use crate::serve::{cannot_listen, start, until_signal};
+use crate::serve::{NotStarted, cannot_listen, start, until_signal};
 use crate::summary::Summary;
 
 /// What it serves.
@@ -35,18 +36,34 @@ pub(crate) fn run(port: u16) -> ExitCode {
     };
     report::show(&loaded);
     let Some(resolved) = loaded.resolved else { return ExitCode::FAILURE };
-    match launch(resolved, address) {
-        Ok(running) => until_signal(running),
+    // Its teams and keys are gone when it ends.
+    let directory = match tempfile::Builder::new().prefix("tagrail-demo-").tempdir() {
+        Ok(directory) => directory,
         Err(error) => {
+            complain(&format!("there is no place for the demo's teams and keys: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let status = match launch(resolved, address, &Place::in_directory(directory.path())) {
+        Ok(running) => until_signal(running),
+        Err(NotStarted::Address(error)) => {
             complain(&cannot_listen(address, &error, "tagrail demo --port"));
             ExitCode::FAILURE
         }
+        Err(NotStarted::Ledger(sentence)) => {
+            complain(&sentence);
+            ExitCode::FAILURE
+        }
+    };
+    if let Err(error) = directory.close() {
+        complain(&format!("the demo's teams and keys are still there: {error}"));
     }
+    status
 }
 
-fn launch(resolved: Resolved, address: SocketAddr) -> io::Result<Running> {
+fn launch(resolved: Resolved, address: SocketAddr, place: &Place) -> Result<Running, NotStarted> {
     let summary = Summary::of(&resolved);
-    let running = start(resolved, address, None)?;
+    let running = start(resolved, address, None, place)?;
     say(&introduction(running.address(), &summary));
     Ok(running)
 }
@@ -165,7 +182,38 @@ fn introduction(address: SocketAddr, summary: &Summary) -> String {
             example.title, example.look_for, example.path, example.body
         ));
     }
-    text.push_str("\nCtrl-C ends it.\n");
+    text.push_str(&team_flow(address));
+    text.push_str("\nCtrl-C ends it, and forgets the teams.\n");
+    text
+}
+
+/// Two teams with a deployment each, from nothing but `curl` and the master key. Pasted as it is, it works:
+/// the shell keeps what the answers say.
+fn team_flow(address: SocketAddr) -> String {
+    let admin = |path: &str, body: &str| {
+        format!(
+            "curl -s http://{address}{path} -H 'Authorization: Bearer {KEY}' -H 'Content-Type: application/json' -d {body}"
+        )
+    };
+    let kept = |name: &str, field: &str, asked: &str| {
+        format!("{name}=$({asked} | grep -o '\"{field}\":\"[^\"]*' | cut -d '\"' -f 4)\n")
+    };
+    let chat = |look_for: &str, key: &str, more: &str| {
+        format!(
+            "# look for  {look_for}\ncurl -si http://{address}/v1/chat/completions -H \"Authorization: Bearer ${key}\" -H \
+             'Content-Type: application/json' -d '{{\"model\": \"fake-openai-endpoint\", \"messages\": [{{\"role\": \"user\", \
+             \"content\": \"Hello\"}}]{more}}}'\n"
+        )
+    };
+    let mut text = "\n# teams: each reaches its own deployment, whatever its calls say\n".to_owned();
+    for (team, key, tag) in [("TEAM_A", "KEY_A", "teamA"), ("TEAM_B", "KEY_B", "teamB")] {
+        text += &kept(team, "team_id", &admin("/team/new", &format!("'{{\"tags\": [\"{tag}\"]}}'")));
+        let body = format!("\"{{\\\"team_id\\\": \\\"${team}\\\"}}\"");
+        text += &kept(key, "key", &admin("/key/generate", &body));
+    }
+    text += &chat("x-litellm-model-id: team-a-model", "KEY_A", "");
+    text += &chat("x-litellm-model-id: team-b-model", "KEY_B", "");
+    text += &chat("x-litellm-model-id: team-a-model", "KEY_A", ", \"tags\": [\"teamB\"]");
     text
 }
 

@@ -2,13 +2,14 @@
 //! observed: every deployment counts as healthy.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tagrail::{Call, Operation};
+use tagrail::{Call, Caller, Operation};
 use tagrail_config::{LeftOut, Resolved};
 use tagrail_routing::{
-    Chance, Decision, DeploymentIndex, Explanation, FallbackKind, Moment, Reason, RequestTag, Resolution,
-    RouteRequest, RoutingTable, TagOrigin,
+    Access, Chance, Decision, DeploymentIndex, Explanation, FallbackKind, Moment, Policy, Reason, RequestTag,
+    Reservations, Resolution, RouteRequest, RoutingTable, TagOrigin,
 };
 
 use crate::USAGE;
@@ -37,20 +38,52 @@ pub(crate) fn run(flags: &ExplainFlags) -> ExitCode {
     }
     let table = &resolved.table;
     let model = resolved.general.completion_model.as_deref().unwrap_or(&flags.model);
+    let (policy, reserved) = (policy(flags), table.reserve(&reservations(flags, &resolved)));
+    let call = match &policy {
+        Some(policy) => {
+            let caller = Caller { policy: Some(policy.clone()), ..Caller::default() };
+            call.by(Arc::new(caller), http::HeaderValue::from_static("explain"))
+        }
+        None => call,
+    };
     let question = Question { model, tags: call.tags(table.rules()), table, resolved: &resolved };
     let request = RouteRequest {
         model,
         tags: &question.tags,
         user_agent: call.user_agent(),
         force_tag_filtering: false,
-        access: tagrail_routing::Access::Admin,
+        access: match &policy {
+            Some(policy) => Access::Caller { policy, reserved: &reserved },
+            None => Access::Admin,
+        },
         operators_choice: false,
         moment: Moment::default(),
         chance: Chance::default(),
     };
-    let explanation = table.explain(&request, &());
+    // Whoever runs this holds the configuration: what the caller does not reach is shown, and why.
+    let explanation = table.explain_as(&request, &());
     say(&if flags.json { question.json(&explanation) } else { question.text(&explanation) });
     if explanation.decision.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The caller that the flags describe; `None` is the admin.
+fn policy(flags: &ExplainFlags) -> Option<Policy> {
+    if flags.team_tags.is_empty() && flags.key_tags.is_empty() && flags.reserved.is_empty() {
+        return None;
+    }
+    let of = |tags: &[String], origin: TagOrigin| -> Vec<(String, TagOrigin)> {
+        tags.iter().map(|tag| (tag.clone(), origin)).collect()
+    };
+    let mut tags = of(&flags.key_tags, TagOrigin::Key);
+    tags.extend(of(&flags.team_tags, TagOrigin::Team));
+    Some(Policy { tags, ..Policy::default() })
+}
+
+/// What is reserved: by the configuration, by the flags, and by the grant to the caller's team.
+fn reservations(flags: &ExplainFlags, resolved: &Resolved) -> Reservations {
+    let granted = resolved.table.reserving(&flags.team_tags);
+    let tags = resolved.general.reserved_tags.iter().chain(&flags.reserved).cloned().chain(granted);
+    Reservations::Known(tags.collect())
 }
 
 /// The request that the flags describe, read as the gateway reads one.

@@ -1,25 +1,37 @@
 //! The binary `tagrail`.
 //!
 //! Map: `flags.rs` what can be typed; `litellm_flags.rs` what people type who come from LiteLLM; one
-//! file for each command: `serve.rs`, `demo.rs`, `check.rs`, `explain.rs`; `report.rs` findings,
-//! `summary.rs` what a configuration holds, `differences.rs` what the routing modes make of it;
-//! `logging.rs` the log.
+//! file for each command: `serve.rs`, `demo.rs`, `check.rs`, `explain.rs`, `import.rs`, and those that ask a
+//! running gateway: `team.rs`, `key.rs`, `spend.rs`, by `remote.rs`, with `terms.rs` for what teams and
+//! keys share and `table.rs` for what is printed; `place.rs` where teams and keys are kept; `report.rs`
+//! findings, `summary.rs` what a configuration holds, `differences.rs` what the routing modes make of it;
+//! `failure.rs` how a command ends; `logging.rs` the log.
 
 mod check;
 mod demo;
 mod differences;
 mod explain;
+mod failure;
 mod flags;
+mod import;
+mod key;
 mod litellm_flags;
 mod logging;
+mod place;
+mod remote;
 mod report;
 mod serve;
+mod spend;
 mod summary;
+mod table;
+mod team;
+mod terms;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::failure::ended;
 use crate::flags::{Command, Flags};
 use crate::litellm_flags::Sifted;
 
@@ -50,6 +62,10 @@ fn main() -> ExitCode {
         Some(Command::Explain(flags)) => explain::run(&flags),
         Some(Command::Demo(flags)) => demo::run(flags.port),
         Some(Command::Serve(flags)) => serve::run(&flags),
+        Some(Command::Team(flags)) => ended(team::run(&flags)),
+        Some(Command::Key(flags)) => ended(key::run(&flags)),
+        Some(Command::Spend(flags)) => ended(spend::run(&flags)),
+        Some(Command::Import(flags)) => ended(import::run(&flags)),
         None if bare && flags.serve.config.is_none() => demo::run(flags.serve.port()),
         None => serve::run(&flags.serve),
     }

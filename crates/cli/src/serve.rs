@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use tagrail::Router;
 use tagrail_config::Resolved;
-use tagrail_server::{Ledger, Metrics, Parts, Running};
+use tagrail_server::{Metrics, Parts, Running};
 
 use crate::flags::ServeFlags;
 use crate::logging::{self, Loudness};
+use crate::place::Place;
 use crate::report::{self, complain, say};
 use crate::summary::Summary;
 use crate::{USAGE, check};
@@ -27,7 +28,7 @@ pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
         return ExitCode::from(USAGE);
     };
     if flags.validate_config {
-        return check::check(path, false);
+        return check::check(path, None, false);
     }
     logging::start(match (flags.detailed_debug, flags.debug) {
         (true, _) => Loudness::Everything,
@@ -61,16 +62,29 @@ pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
         complain("no master key: only clients on this machine are served");
     }
     let summary = Summary::of(&resolved);
-    match start(resolved, address, flags.num_workers) {
+    let place = Place::of(&flags.place, &resolved.general);
+    match start(resolved, address, flags.num_workers, &place) {
         Ok(running) => {
             say(&format!("tagrail on http://{}: {}\n", running.address(), summary.line()));
             until_signal(running)
         }
-        Err(error) => {
+        Err(NotStarted::Address(error)) => {
             complain(&cannot_listen(address, &error, "--port"));
             ExitCode::FAILURE
         }
+        Err(NotStarted::Ledger(sentence)) => {
+            complain(&sentence);
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// Why the server does not run.
+pub(crate) enum NotStarted {
+    /// It cannot listen.
+    Address(io::Error),
+    /// Teams and keys cannot be kept; a sentence.
+    Ledger(String),
 }
 
 /// Starts the server on threads of its own.
@@ -78,11 +92,13 @@ pub(crate) fn start(
     resolved: Resolved,
     address: SocketAddr,
     threads: Option<NonZeroUsize>,
-) -> io::Result<Running> {
+    place: &Place,
+) -> Result<Running, NotStarted> {
     let metrics = Arc::new(Metrics::new());
     let router = Router::new(resolved, metrics.clone());
-    let ledger = Arc::new(Ledger::none());
+    let ledger = place.ledger(&router, &metrics).map_err(NotStarted::Ledger)?;
     tagrail_server::serve(Parts { router, metrics, ledger, address, threads, drain: DRAIN })
+        .map_err(NotStarted::Address)
 }
 
 /// Blocks until the end, which a signal brings.

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tagrail_testkit::{FakeUpstream, PATIENCE, Program, config_text, deployment};
+use tagrail_testkit::{FakeUpstream, PATIENCE, Postgres, Program, config_text, deployment};
 
 /// How often it is killed.
 const LIVES: usize = 50;
@@ -247,4 +247,9 @@ fn check(known: &Known, rows: &[Value]) {
 #[test]
 fn every_reply_that_came_whole_has_one_row_after_kill_9_on_sqlite() {
     survives(&[]);
+}
+
+#[test]
+fn every_reply_that_came_whole_has_one_row_after_kill_9_on_postgresql() {
+    survives(&[("DATABASE_URL", &Postgres::database())]);
 }

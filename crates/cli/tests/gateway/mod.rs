@@ -14,7 +14,7 @@ use tempfile::TempDir;
 pub(crate) struct Gateway {
     pub(crate) program: Program,
     pub(crate) address: SocketAddr,
-    _directory: Option<TempDir>,
+    pub(crate) directory: Option<TempDir>,
 }
 
 impl Gateway {
@@ -23,14 +23,15 @@ impl Gateway {
         Gateway::start_with(config, &[])
     }
 
-    /// The same, with environment variables.
+    /// The same, with environment variables. Its teams and keys are kept beside the configuration.
     pub(crate) fn start_with(config: &str, environment: &[(&str, &str)]) -> Gateway {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config.yaml");
         std::fs::write(&file, config).unwrap();
+        let data = directory.path().to_str().unwrap().to_owned();
         let file = file.to_str().unwrap();
         Gateway::launch(
-            &["--config", file, "--host", "127.0.0.1", "--port", "0"],
+            &["--config", file, "--host", "127.0.0.1", "--port", "0", "--data-dir", &data],
             environment,
             Some(directory),
         )
@@ -46,7 +47,7 @@ impl Gateway {
         let line = program.line("on http://");
         let address =
             line.split("http://").nth(1).unwrap().split([':', ' ']).take(2).collect::<Vec<_>>().join(":");
-        Gateway { program, address: address.parse().unwrap(), _directory: directory }
+        Gateway { program, address: address.parse().unwrap(), directory }
     }
 
     /// A connection.
