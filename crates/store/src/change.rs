@@ -18,7 +18,7 @@ pub enum Kind {
 }
 
 /// One change.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Change {
     /// Of what.
     pub kind: Kind,

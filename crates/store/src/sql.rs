@@ -21,6 +21,7 @@ mod tag;
 mod team;
 mod user;
 
+pub(crate) use change::CHANNEL;
 pub(crate) use failure::Failure;
 pub(crate) use filter::Filter;
 pub(crate) use store::{Database, SqlStore};

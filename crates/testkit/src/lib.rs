@@ -8,7 +8,7 @@
 //! misbehaves; `answers.rs` well-formed answers of every dialect; `exchange.rs` what was seen;
 //! `connection.rs` one connection, byte by byte; `gate.rs` holding it up; `tls.rs` its certificate;
 //! `proxy.rs` a CONNECT proxy; `client.rs` the client; `program.rs` a child process; `config.rs`
-//! configurations.
+//! configurations; `postgres.rs` a database server.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +23,7 @@ mod config;
 mod connection;
 mod exchange;
 mod gate;
+mod postgres;
 mod program;
 mod proxy;
 mod reply;
@@ -33,6 +34,7 @@ pub use client::{Client, Piece, Response, post};
 pub use config::{config_text, deployment};
 pub use exchange::{Exchange, Received};
 pub use gate::Gate;
+pub use postgres::Postgres;
 pub use program::Program;
 pub use proxy::ConnectProxy;
 pub use reply::Reply;

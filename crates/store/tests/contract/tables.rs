@@ -1,0 +1,72 @@
+//! Opening, migrating, ending.
+
+use tagrail_store::{SpendFilter, SpendRow, StoreError};
+
+use crate::place::{Place, key, team, texts};
+
+pub(crate) async fn several_open_a_new_database_at_once(place: Place) {
+    let place = std::sync::Arc::new(place);
+    let mut opening = tokio::task::JoinSet::new();
+    for number in 0..6 {
+        let place = place.clone();
+        opening.spawn(async move {
+            let store = place.open().await;
+            store.create_team(&team(&number.to_string()), &[]).await.unwrap();
+        });
+    }
+    opening.join_all().await;
+    let store = place.open().await;
+    assert_eq!(store.teams(&Default::default(), None).await.unwrap().total, 6);
+    assert_eq!(place.sql("SELECT name FROM tagrail_migrations").await, ["0001_begin"]);
+}
+
+pub(crate) async fn what_was_acknowledged_is_there_after_a_drop(place: Place) {
+    let store = place.open().await;
+    store.create_team(&team("a"), &texts(&["t"])).await.unwrap();
+    store.create_key(&key("k")).await.unwrap();
+    let row = SpendRow { id: "1".to_owned(), key: "k".to_owned(), cost: 1.0, ..SpendRow::default() };
+    store.settle(&[row]).await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    assert!(store.team("a").await.unwrap().is_some());
+    assert_eq!(store.key("k").await.unwrap().unwrap().spend, 1.0);
+    assert_eq!(store.spend(&SpendFilter::default()).await.unwrap().len(), 1);
+    assert_eq!(store.reserved().await.unwrap(), (2, texts(&["t"])));
+}
+
+#[track_caller]
+fn assert_refused(opened: Result<std::sync::Arc<dyn tagrail_store::Store>, StoreError>, why: &str) {
+    match opened.map(|_| ()) {
+        Err(StoreError::Broken(message)) => assert!(message.contains(why), "{message}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn a_newer_releases_database_is_refused(place: Place) {
+    place.open().await.create_team(&team("a"), &[]).await.unwrap();
+    place.sql("INSERT INTO tagrail_migrations (number, name) VALUES (99, '0099_beyond')").await;
+    assert_refused(place.try_open().await, "newer release of Tagrail has changed it (migration 99");
+    place.sql("DELETE FROM tagrail_migrations WHERE number = 99").await;
+    place.sql("UPDATE tagrail_migrations SET name = '0001_other'").await;
+    assert_refused(place.try_open().await, "`0001_other`");
+}
+
+pub(crate) async fn a_failed_migration_leaves_nothing(place: Place) {
+    // Somebody else's table stands in the way of one that is made late.
+    place.sql("CREATE TABLE tagrail_spend (mine TEXT)").await;
+    assert!(matches!(place.try_open().await.map(|_| ()), Err(StoreError::Broken(_))));
+    place.sql("DROP TABLE tagrail_spend").await;
+    let store = place.open().await;
+    store.create_team(&team("a"), &[]).await.unwrap();
+    assert_eq!(store.changes(1).await.unwrap().generation, 1);
+}
+
+pub(crate) async fn a_closed_store_is_unavailable(place: Place) {
+    let store = place.open().await;
+    store.ping().await.unwrap();
+    assert_eq!(store.name(), if place.is_postgres() { "postgresql" } else { "sqlite" });
+    store.close().await;
+    for asked in [store.ping().await, store.key("k").await.map(|_| ()), store.create_key(&key("k")).await] {
+        assert!(matches!(asked, Err(StoreError::Unavailable(_))), "{asked:?}");
+    }
+}
