@@ -47,7 +47,7 @@ pub(super) async fn list(_: Viewer, State(shared): State<Shared>, uri: Uri) -> R
     let tags = shared.ledger.ask(async |store: Arc<dyn Store>| store.tags(None).await).await?;
     let carried = snapshot.table.deployments().iter().flat_map(|spec| &spec.tags);
     let mut bare: BTreeSet<_> = carried.chain(&snapshot.general.reserved_tags).collect();
-    tags.iter().for_each(|tag| drop(bare.remove(&tag.name)));
+    bare.retain(|name| !tags.iter().any(|tag| tag.name == **name));
     let rows = tags.iter().map(|tag| shown::tag(tag, &snapshot));
     let all: Vec<_> = rows.chain(bare.into_iter().map(|name| shown::bare(name, &snapshot))).collect();
     Ok(Json(json!(all)))
