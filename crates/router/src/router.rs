@@ -129,6 +129,18 @@ impl Router {
     /// # Errors
     /// The call names no model.
     pub fn explain(&self, call: &Call) -> Result<Explained, Box<CallError>> {
+        self.explained(call, false)
+    }
+
+    /// The same, told to an admin: also of what the caller does not reach, and why.
+    ///
+    /// # Errors
+    /// The call names no model.
+    pub fn explain_as(&self, call: &Call) -> Result<Explained, Box<CallError>> {
+        self.explained(call, true)
+    }
+
+    fn explained(&self, call: &Call, is_privy: bool) -> Result<Explained, Box<CallError>> {
         let snapshot = self.snapshot();
         let named =
             snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
@@ -148,7 +160,11 @@ impl Router {
                 moment: self.now(),
                 chance: self.chance(),
             };
-            snapshot.table.explain(&request, snapshot.board())
+            if is_privy {
+                snapshot.table.explain_as(&request, snapshot.board())
+            } else {
+                snapshot.table.explain(&request, snapshot.board())
+            }
         });
         let tags = tags.iter().map(|tag| (tag.text.to_string(), tag.origin)).collect();
         Ok(Explained { explanation, snapshot, model, tags })
