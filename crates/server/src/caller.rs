@@ -26,7 +26,7 @@ mod permitted;
 mod principal;
 
 pub(crate) use peer::Peer;
-pub(crate) use principal::Principal;
+pub(crate) use principal::{Principal, policy};
 
 /// The key of whoever holds the master key, in the books.
 const MASTER: &str = "litellm_proxy_master_key";
@@ -191,6 +191,11 @@ fn is_master(key: &[u8], master: &Secret) -> bool {
         differs |= sent ^ own;
     }
     bool::from(differs.ct_eq(&0)) && !master.is_empty()
+}
+
+/// What a key is known by, in hex.
+pub(crate) fn hash_of(key: &[u8]) -> String {
+    hex(&Sha256::digest(key).into())
 }
 
 /// The hash of what may be a virtual key.

@@ -1,5 +1,5 @@
 //! The one map from errors to status and body. Texts, types and shapes are LiteLLM's, because
-//! clients look for them; under `tagrail` rules a refusal says, behind that text, what helps.
+//! clients look for them. `call.rs` has those of calls of models.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -8,18 +8,16 @@ use axum::response::IntoResponse;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
-use tagrail::routing::{DeploymentIndex, FallbackKind, Holder, NoRoute, RoutingMode, Rules};
-use tagrail::{CallError, Operation, Refusal, Snapshot, UpstreamError};
+use tagrail::Operation;
 use tagrail_providers::EnvelopeError;
 use tagrail_store::StoreError;
 
 use crate::headers;
 use crate::reply::Reply;
-use crate::routes::explain;
 
-/// The longest `Retry-After` of an upstream's that is passed on, in seconds; nobody cools for longer
-/// on its word either.
-const LONGEST_WAIT: f64 = 3600.0;
+mod call;
+
+pub(crate) use call::Refused;
 
 /// An error on its way to the client; boxed, because it is rare and what it is returned beside is small.
 #[derive(Debug)]
@@ -194,183 +192,11 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A failed call, in the operation's dialect.
-pub(crate) fn problem(operation: Operation, error: &CallError) -> Problem {
-    let problem = match &error.refusal {
-        Refusal::Body(error) => return body(operation, error),
-        Refusal::MissingModel => unknown_model(operation, "None", &error.snapshot),
-        Refusal::MissingField(field) => {
-            let message = format!("/{}: Missing required parameter: '{field}'.", operation.path());
-            Problem::new(StatusCode::BAD_REQUEST, message).param(*field)
-        }
-        Refusal::NoRoute(no_route) => {
-            let problem = refused(operation, no_route, &error.snapshot, &error.model);
-            if error.snapshot.table.rules() == &Rules::from(RoutingMode::Tagrail) {
-                helped(problem, no_route, error)
-            } else {
-                problem
-            }
-        }
-        Refusal::OverLimit(over) => {
-            let mut problem =
-                Problem::new(StatusCode::TOO_MANY_REQUESTS, over.message.clone()).kind(over.kind);
-            for (name, value) in &over.headers {
-                problem.0.headers.insert(name, value.clone());
-            }
-            match over.retry_after {
-                Some(time) => problem.retry_after(time.as_secs_f64().ceil() as u64),
-                None => problem,
-            }
-        }
-        Refusal::Unpriced { model } => {
-            let message = format!(
-                "Nothing says what model={model} costs, and what is called with this key is paid from a budget. Set input_cost_per_token and output_cost_per_token in the deployment's litellm_params, or general_settings.fallback_price."
-            );
-            Problem::new(StatusCode::FORBIDDEN, message).kind("budget_without_price").param("model")
-        }
-        Refusal::NotServed { operation, provider } => {
-            let message = format!(
-                "Deployments of provider {provider} do not serve /{} in this version.",
-                operation.path()
-            );
-            Problem::new(StatusCode::NOT_IMPLEMENTED, message)
-        }
-        Refusal::Upstream(upstream) => failed(upstream, error),
-    };
-    problem.for_operation(operation).uncharged()
-}
-
 /// A body that cannot be routed, in the operation's dialect.
 pub(crate) fn body(operation: Operation, error: &EnvelopeError) -> Problem {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
     let problem = Problem::new(status, error.message.clone()).kind("invalid_request_error");
     problem.param(error.param.clone()).for_operation(operation).uncharged()
-}
-
-fn failed(upstream: &UpstreamError, error: &CallError) -> Problem {
-    let status = StatusCode::from_u16(upstream.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let end = if upstream.message.ends_with('.') { "" } else { "." };
-    let message = format!("{}{end} {}", upstream.message, received(&error.snapshot, &error.model));
-    let mut problem = Problem::new(status, message);
-    problem.0.code = upstream.upstream_code.clone();
-    problem.0.param = upstream.param.clone().map(Cow::Owned);
-    if status == StatusCode::UNPROCESSABLE_ENTITY {
-        problem.0.kind = upstream.upstream_type.clone().map(Cow::Owned);
-    }
-    if let Some(timeout) = error.timeout {
-        headers::timeout(&mut problem.0.headers, timeout);
-    }
-    match upstream.retry_after {
-        Some(seconds) if seconds.is_finite() && seconds >= 0.0 => {
-            problem.retry_after(seconds.ceil().min(LONGEST_WAIT) as u64)
-        }
-        _ => problem,
-    }
-}
-
-/// A call that no deployment may serve, in LiteLLM's words.
-pub(crate) fn refused(operation: Operation, no_route: &NoRoute, snapshot: &Snapshot, model: &str) -> Problem {
-    match no_route {
-        NoRoute::UnknownModel { wildcards_configured: false } => unknown_model(operation, model, snapshot),
-        NoRoute::UnknownModel { wildcards_configured: true } | NoRoute::NoDeployments => {
-            Problem::new(StatusCode::BAD_REQUEST, no_healthy(snapshot, model))
-        }
-        NoRoute::WildcardId => {
-            let message = format!(
-                "litellm.BadRequestError: model={model} is the id of a wildcard deployment, which says no model to send upstream. Send a name that its model_name matches. {}",
-                received(snapshot, model)
-            );
-            Problem::new(StatusCode::BAD_REQUEST, message)
-        }
-        NoRoute::ModelDenied { holder, .. } => {
-            let kind = match holder {
-                Holder::Key => "key_model_access_denied",
-                Holder::Team => "team_model_access_denied",
-                Holder::User => "user_model_access_denied",
-            };
-            Problem::new(StatusCode::FORBIDDEN, no_route.public_message(model, &snapshot.table))
-                .kind(kind)
-                .param("model")
-        }
-        NoRoute::ReservationsUnknown => {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, no_route.public_message(model, &snapshot.table))
-        }
-        NoRoute::TagMismatch { tags } => {
-            let message = format!(
-                "Not allowed to access model due to tags configuration. Passed model={model} and tags={}",
-                python_list(tags.iter().map(String::as_str))
-            );
-            Problem::new(StatusCode::UNAUTHORIZED, message).kind("internal_server_error")
-        }
-        NoRoute::Cooling { retry_after_ms, cooling } => {
-            all_cooling(snapshot, model, *retry_after_ms, cooling)
-        }
-    }
-}
-
-fn unknown_model(operation: Operation, model: &str, snapshot: &Snapshot) -> Problem {
-    if snapshot.table.has_wildcards() {
-        return Problem::new(StatusCode::BAD_REQUEST, no_healthy(snapshot, model));
-    }
-    let message = format!(
-        "/{}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key.",
-        operation.path()
-    );
-    let mut problem = Problem::new(StatusCode::BAD_REQUEST, message);
-    problem.0.twice = true;
-    problem
-}
-
-fn no_healthy(snapshot: &Snapshot, model: &str) -> String {
-    format!(
-        "litellm.BadRequestError: You passed in model={model}. There are no healthy deployments for this model. {}",
-        received(snapshot, model)
-    )
-}
-
-/// LiteLLM prints its whole fallback table here, which is nobody's business (row D13): what is told
-/// is the group's own list.
-fn received(snapshot: &Snapshot, model: &str) -> String {
-    let fallbacks = match snapshot.table.fallbacks(model, FallbackKind::General) {
-        [] => "None".to_owned(),
-        names => python_list(names.iter().map(String::as_str)),
-    };
-    format!("Received Model Group={model}\nAvailable Model Group Fallbacks={fallbacks}")
-}
-
-fn all_cooling(
-    snapshot: &Snapshot,
-    model: &str,
-    retry_after_ms: u64,
-    cooling: &[DeploymentIndex],
-) -> Problem {
-    let seconds = retry_after_ms.div_ceil(1000).max(1);
-    let ids = python_list(cooling.iter().map(|&index| snapshot.spec(index).id.as_str()));
-    let message = format!(
-        "No deployments available for selected model, Try again in {seconds} seconds. Passed model={model}. pre-call-checks=False, cooldown_list={ids}"
-    );
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, message).kind("internal_server_error").retry_after(seconds)
-}
-
-/// Says behind LiteLLM's text what the admin can do about it.
-fn helped(mut problem: Problem, no_route: &NoRoute, error: &CallError) -> Problem {
-    let message = &mut problem.0.message;
-    if let NoRoute::TagMismatch { .. } = no_route {
-        let known = explain::known_tags(&error.snapshot, &error.model);
-        if known.is_empty() {
-            message.push_str(". No deployment of this model carries tags");
-        } else {
-            message.push_str(". Deployments of this model carry the tags ");
-            message.push_str(&python_list(known.into_iter()));
-        }
-    }
-    if error.snapshot.left_out.iter().any(|left_out| left_out.group == error.model) {
-        message.push_str(
-            ". Deployments of this name were left out of the configuration; `tagrail check` says why",
-        );
-    }
-    message.push_str(". POST /route/explain with the same headers and body shows the decision step by step.");
-    problem
 }
 
 fn openai_type(status: u16) -> &'static str {

@@ -12,7 +12,7 @@ use http::header::{
     X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tagrail::{Cost, Facts, Operation, Snapshot, header_text};
+use tagrail::{AllowanceFacts, Cost, Facts, Operation, Snapshot, header_text};
 
 use crate::number::{milliseconds, python_float};
 
@@ -52,6 +52,9 @@ names! {
     COST_OUTPUT = "x-litellm-response-cost-output";
     COST_TOOLS = "x-litellm-response-cost-tool-usage";
     KEY_SPEND = "x-litellm-key-spend";
+    KEY_MAX_BUDGET = "x-litellm-key-max-budget";
+    KEY_RPM_LIMIT = "x-litellm-key-rpm-limit";
+    KEY_TPM_LIMIT = "x-litellm-key-tpm-limit";
     DURATION = "x-litellm-response-duration-ms";
     OVERHEAD = "x-litellm-overhead-duration-ms";
     CALLBACKS = "x-litellm-callback-duration-ms";
@@ -102,6 +105,10 @@ pub(crate) fn answered(
     }
     attempts(&mut map, facts);
     cost(&mut map, facts);
+    // What is the caller's is in no template: the next call is somebody else's.
+    if let Some(allowance) = &facts.caller.allowance {
+        allowed(&mut map, &allowance.facts());
+    }
     map
 }
 
@@ -285,6 +292,23 @@ fn cost(map: &mut HeaderMap, facts: &Facts) {
     map.insert(&KEY_SPEND, total);
 }
 
+/// What a key has used up and what it may. A whole answer's cost is in it already, a stream's not yet.
+fn allowed(map: &mut HeaderMap, facts: &AllowanceFacts) {
+    let text = &mut String::with_capacity(32);
+    map.insert(&KEY_SPEND, float(text, facts.key_spend));
+    if let Some(most) = facts.key_max_budget {
+        map.insert(&KEY_MAX_BUDGET, float(text, most));
+    }
+    for (name, limit) in [(&KEY_RPM_LIMIT, facts.key_rpm_limit), (&KEY_TPM_LIMIT, facts.key_tpm_limit)] {
+        if let Some(limit) = limit {
+            map.insert(name, HeaderValue::from(limit));
+        }
+    }
+    for (name, value) in &facts.rates {
+        map.insert(name, value.clone());
+    }
+}
+
 /// Copies what the upstream sent, each under `llm_provider-`.
 fn copied(map: &mut HeaderMap, upstream: &HeaderMap) {
     for name in &RATE_LIMITS {
@@ -365,8 +389,9 @@ fn value(text: &str) -> HeaderValue {
 mod tests {
     use std::path::Path;
 
-    use tagrail::Router;
     use tagrail::config::load_text;
+    use tagrail::routing::RequestTag;
+    use tagrail::{Allowance, Caller, Need, OverLimit, Reservation, Router};
 
     use super::*;
 
@@ -433,6 +458,52 @@ mod tests {
             let own = Own { call_id: id(), total: Duration::ZERO, upstream: facts.upstream_time };
             let filled = full(operation, false, facts, own);
             assert_eq!(seen(&answered(operation, false, facts, id())), seen(&filled), "answer {number}");
+        }
+    }
+
+    /// A caller who may spend so much.
+    struct Spends(f64);
+
+    impl Allowance for Spends {
+        fn reserve(&self, _: &Need<'_>) -> Result<Box<dyn Reservation>, OverLimit> {
+            unreachable!("nothing is called")
+        }
+
+        fn has_budget(&self, _: &[RequestTag<'_>]) -> bool {
+            true
+        }
+
+        fn facts(&self) -> AllowanceFacts {
+            let rate = (HeaderName::from_static("x-ratelimit-api_key-limit-requests"), HeaderValue::from(7));
+            AllowanceFacts {
+                key_spend: self.0,
+                key_max_budget: Some(10.0),
+                key_rpm_limit: Some(7),
+                rates: vec![rate],
+                ..AllowanceFacts::default()
+            }
+        }
+    }
+
+    #[test]
+    fn a_copied_map_says_nothing_of_another_caller() {
+        let resolved = load_text(CONFIG, Path::new("test.yaml"), &|_| None).resolved.unwrap();
+        let snapshot = Router::new(resolved, Arc::new(())).snapshot();
+        let upstream = [("date", "1"), ("server", "s")];
+        let asked = |spends: Option<f64>| {
+            let allowance = spends.map(|spends| Arc::new(Spends(spends)) as Arc<dyn Allowance>);
+            let caller = Arc::new(Caller { allowance, ..Caller::default() });
+            let facts = Facts { caller, ..facts(&snapshot, "a", &upstream) };
+            let map = answered(Operation::ChatCompletions, false, &facts, HeaderValue::from_static("id"));
+            let of = |name: &str| map.get(name).map(|value| value.to_str().unwrap().to_owned());
+            [KEY_SPEND.as_str(), KEY_MAX_BUDGET.as_str(), KEY_RPM_LIMIT.as_str(), KEY_TPM_LIMIT.as_str()]
+                .map(of)
+                .map(Option::unwrap_or_default)
+        };
+        for _ in 0..2 {
+            assert_eq!(asked(Some(1.5)), ["1.5", "10.0", "7", ""]);
+            assert_eq!(asked(Some(0.25)), ["0.25", "10.0", "7", ""]);
+            assert_eq!(asked(None), ["0.0", "", "", ""]);
         }
     }
 

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
-use tagrail::{Outcome, Recorder, Router};
-use tagrail_store::{JournalHealth, Store, StoreError, Timestamp};
+use tagrail::{Caller, Outcome, Recorder, Router};
+use tagrail_store::{Identity, JournalHealth, Store, StoreError, Timestamp};
 use tokio::runtime::Handle;
 
 use crate::Metrics;
@@ -41,7 +41,7 @@ pub use opening::{Opening, OpeningError};
 
 pub(crate) use allowance::Purse;
 pub(crate) use books::hex;
-pub(crate) use meters::Meters;
+pub(crate) use meters::{Meters, carried};
 
 use books::Books;
 use opening::StoreThread;
@@ -174,16 +174,19 @@ impl Ledger {
         }
     }
 
+    /// On whose behalf calls with a key are made.
+    ///
+    /// # Errors
+    /// There is no store.
+    pub(crate) fn caller_of(&self, identity: Identity) -> Result<Arc<Caller>, Problem> {
+        Ok(Principal::new(identity, &self.opened()?.books.meters).known().caller)
+    }
+
     /// The recorder of one core: into the journal, and on to the metrics.
     pub(crate) fn recorder(&self, core: usize, metrics: Arc<dyn Recorder>) -> Arc<dyn Recorder> {
         let Some(open) = &self.open else { return metrics };
         let recorder = recorder::recorder(open.books.journal.writer(core), metrics);
         Arc::new(Counting { meters: open.books.meters.clone(), next: recorder })
-    }
-
-    /// What callers use up; `None` without a store.
-    pub(crate) fn meters(&self) -> Option<&Arc<Meters>> {
-        self.open.as_ref().map(|open| &open.books.meters)
     }
 
     /// The time of day.

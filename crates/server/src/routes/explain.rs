@@ -1,20 +1,23 @@
 //! `POST /route/explain`: the decision for a request and the reason for every deployment; nothing
 //! is sent anywhere.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tagrail::routing::{Chance, FallbackKind, Moment, Reason, Resolution, RouteRequest, TagOrigin, Verdict};
-use tagrail::{Call, Explained, Operation, Refusal, Snapshot};
+use tagrail::{Call, Caller, Explained, Operation, Refusal, Snapshot};
 
 use crate::app::Shared;
 use crate::asked::Query;
-use crate::caller::Admin;
-use crate::error::{self, Problem};
+use crate::caller::{Known, Role, hash_of, policy};
+use crate::error::{self, Problem, Refused};
 use crate::inbound;
+use crate::ledger::Ledger;
 use crate::path::{self, ModelRoute};
 
 /// What the query string may ask for.
@@ -22,6 +25,10 @@ use crate::path::{self, ModelRoute};
 pub(crate) struct Wanted {
     /// The path that the request in question goes to, or the operation's name.
     route: Option<String>,
+    /// As whom: a key, or its hash.
+    key: Option<String>,
+    /// As whom: any key of this team.
+    team_id: Option<String>,
 }
 
 impl Wanted {
@@ -53,27 +60,64 @@ fn of_operation(operation: Operation) -> ModelRoute {
 }
 
 /// Explains a request: the same body and headers as the request in question, and `?route=` with its
-/// path where that is not chat's.
+/// path where that is not chat's. Everybody is told of what is within their reach; who may look at everything
+/// is told everything, and may ask as somebody else.
 pub(crate) async fn explain(
-    _: Admin,
+    known: Known,
     State(shared): State<Shared>,
     Query(wanted): Query<Wanted>,
     request: Request<Body>,
 ) -> Result<Json<Value>, Problem> {
     let ModelRoute { operation, model, .. } = wanted.route()?;
+    let is_privy = known.role >= Role::Viewer;
+    let caller = match wanted.somebody(&shared.ledger).await {
+        Some(_) if !is_privy => return Err(known.may_not("/route/explain")),
+        Some(somebody) => somebody?,
+        None => known.caller,
+    };
     let (parts, body) = request.into_parts();
     let snapshot = shared.router.snapshot();
     let body = inbound::read(&parts.headers, body, &snapshot.general).await?;
-    let call =
-        Call::read(operation, parts.headers, body, model).map_err(|error| error::body(operation, &error))?;
-    let explained = shared.router.explain(&call).map_err(|mut error| {
+    let call = Call::read(operation, parts.headers, body, model);
+    let call = call.map_err(|error| error::body(operation, &error))?;
+    let call = call.by(caller, HeaderValue::from_static(""));
+    let router = &shared.router;
+    let explained = if is_privy { router.explain_as(&call) } else { router.explain(&call) };
+    let explained = explained.map_err(|mut error| {
         // Nothing is asked here under a name that may be missing.
         if matches!(error.refusal, Refusal::MissingModel) {
             error.refusal = Refusal::MissingField("model");
         }
-        error::problem(operation, &error)
+        Refused::problem(operation, &error, &call.caller)
     })?;
-    let Explained { explanation, snapshot, model, tags } = &explained;
+    Ok(Json(answer(&call, &explained, is_privy)))
+}
+
+impl Wanted {
+    /// As whom, if somebody is named.
+    async fn somebody(&self, ledger: &Ledger) -> Option<Result<Arc<Caller>, Problem>> {
+        let missing = |field: &'static str| {
+            let message = format!("There is no such {field}.");
+            Problem::new(StatusCode::NOT_FOUND, message).kind("not_found_error").param(field)
+        };
+        if let Some(key) = self.key.clone() {
+            let hash = if key.starts_with("sk-") { hash_of(key.as_bytes()) } else { key };
+            let asked = ledger.ask(|store| async move { store.identity(&hash).await }).await;
+            return Some(
+                asked.and_then(|identity| ledger.caller_of(identity.ok_or_else(|| missing("key"))?)),
+            );
+        }
+        let id = self.team_id.clone()?;
+        let asked = ledger.ask(|store| async move { store.team(&id).await }).await;
+        Some(asked.and_then(|team| {
+            let policy = policy(None, Some(&team.ok_or_else(|| missing("team_id"))?), None);
+            Ok(Arc::new(Caller { policy: Some(policy), ..Caller::default() }))
+        }))
+    }
+}
+
+fn answer(call: &Call, explained: &Explained, is_privy: bool) -> Value {
+    let Explained { explanation, snapshot, model, tags } = explained;
     let tags: Vec<_> =
         tags.iter().map(|(tag, origin)| json!({ "tag": tag, "from": came_from(*origin) })).collect();
     let decision = match &explanation.decision {
@@ -83,16 +127,21 @@ pub(crate) async fn explain(
             "permitted": kept(snapshot, &explanation.verdicts),
         }),
         Err(no_route) => {
-            let problem = error::refused(operation, no_route, snapshot, model);
+            let refused = Refused { operation: call.operation, snapshot, model, caller: &call.caller };
+            let problem = refused.no_route(no_route);
             json!({ "status": problem.status().as_u16(), "error": problem.message() })
         }
     };
     let mut notes = explanation.notes.clone();
-    notes.extend(steering(&call, &explained));
+    notes.extend(steering(call, explained));
     let verdicts = explanation.verdicts.iter().map(|verdict| told(snapshot, verdict));
     let group = explanation.group.as_deref().unwrap_or_else(|| snapshot.table.behind_alias(model));
-    let deployments: Vec<_> = verdicts.chain(left_out(snapshot, group)).collect();
-    Ok(Json(json!({
+    let left_out = left_out(snapshot, group).filter(|_| is_privy);
+    let deployments: Vec<_> = verdicts.chain(left_out).collect();
+    let admits = |name: &str| {
+        is_privy || snapshot.as_caller(&call.caller, |access| snapshot.table.admits(name, access))
+    };
+    json!({
         "model": model,
         "group": explanation.group,
         "tags": tags,
@@ -100,8 +149,8 @@ pub(crate) async fn explain(
         "deployments": deployments,
         "notes": notes,
         "num_retries": snapshot.router.num_retries,
-        "fallbacks": fallbacks(snapshot, model),
-    })))
+        "fallbacks": fallbacks(snapshot, model, &admits),
+    })
 }
 
 /// Deployments of a group that a mistake in the configuration left out.
@@ -110,14 +159,15 @@ fn left_out(snapshot: &Snapshot, group: &str) -> impl Iterator<Item = Value> {
     of_group.map(|it| json!({ "id": it.id, "kept": false, "stage": "config", "text": it.reason }))
 }
 
-/// Who is asked when the group fails, by the kind of failure.
-fn fallbacks(snapshot: &Snapshot, model: &str) -> Value {
-    let of = |kind| snapshot.table.fallbacks(model, kind);
+/// Who is asked when the group fails, by the kind of failure, as far as the caller may know of them.
+fn fallbacks(snapshot: &Snapshot, model: &str, admits: &dyn Fn(&str) -> bool) -> Value {
+    let shown = |names: &[String]| names.iter().filter(|name| admits(name)).cloned().collect::<Vec<_>>();
+    let of = |kind| shown(snapshot.table.fallbacks(model, kind));
     json!({
         "general": of(FallbackKind::General),
         "context_window": of(FallbackKind::ContextWindow),
         "content_policy": of(FallbackKind::ContentPolicy),
-        "default": snapshot.table.default_fallbacks(),
+        "default": shown(snapshot.table.default_fallbacks()),
     })
 }
 

@@ -5,6 +5,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tagrail::routing::DeploymentIndex;
@@ -12,7 +13,7 @@ use tagrail::{Router, Snapshot};
 
 use crate::app::Shared;
 use crate::asked::{Query, is_on};
-use crate::caller::Admin;
+use crate::caller::Viewer;
 use crate::routes::probe::{Probed, probe};
 
 /// Whether a path is one of the probes, which need neither key nor a local peer.
@@ -25,9 +26,15 @@ pub(crate) async fn alive() -> Json<&'static str> {
     Json("I'm alive!")
 }
 
-/// Calls are taken. There is no database that could be missing.
-pub(crate) async fn ready() -> Json<Value> {
-    Json(json!({ "status": "healthy", "db": "Not connected" }))
+/// Calls are taken. Without its database, where it has one, this gateway knows some keys and not others,
+/// and others do better; it goes on for those who come nevertheless.
+pub(crate) async fn ready(State(shared): State<Shared>) -> (StatusCode, Json<Value>) {
+    let (status, word, database) = match shared.ledger.connected() {
+        None => (StatusCode::OK, "healthy", "Not connected"),
+        Some(true) => (StatusCode::OK, "healthy", "connected"),
+        Some(false) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", "Not connected"),
+    };
+    (status, Json(json!({ "status": word, "db": database })))
 }
 
 /// What the query string may ask for.
@@ -38,7 +45,7 @@ pub(crate) struct Wanted {
 
 /// Every deployment, sorted into healthy and not.
 pub(crate) async fn report(
-    _: Admin,
+    _: Viewer,
     State(shared): State<Shared>,
     Query(wanted): Query<Wanted>,
 ) -> Json<Value> {
@@ -66,13 +73,24 @@ pub(crate) async fn report(
         let error = format!("left out of the configuration: {}", left_out.reason);
         unhealthy.push(json!({ "model_name": left_out.group, "model_id": left_out.id, "error": error }));
     }
-    Json(json!({
+    let mut report = json!({
         "probed": probing,
         "healthy_count": healthy.len(),
         "unhealthy_count": unhealthy.len(),
         "healthy_endpoints": healthy,
         "unhealthy_endpoints": unhealthy,
-    }))
+    });
+    if let (Some(connected), Some(journal)) = (shared.ledger.connected(), shared.ledger.journal_health()) {
+        report["db"] = json!(if connected { "connected" } else { "Not connected" });
+        report["journal"] = json!({
+            "failing": journal.failing,
+            "waiting_rows": journal.waiting,
+            "lost_rows": journal.lost,
+            "damaged_lines": journal.damaged,
+            "behind_bytes": journal.behind,
+        });
+    }
+    Json(report)
 }
 
 /// Why a deployment is not healthy, as far as that is known without asking it.

@@ -9,12 +9,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tagrail::Snapshot;
-use tagrail::routing::{Chance, DeploymentIndex, Moment, RouteRequest};
+use tagrail::routing::{Access, Chance, DeploymentIndex, Moment, RouteRequest};
 use tagrail_providers::{Catalogue, ModelFacts};
 
 use crate::app::Shared;
 use crate::asked::{Path, Query, is_on};
-use crate::caller::Admin;
+use crate::caller::Known;
 use crate::error::Problem;
 
 /// LiteLLM says so of every model.
@@ -35,46 +35,53 @@ pub(crate) struct Listed {
     pub(crate) facts: Option<&'static ModelFacts>,
 }
 
-/// All names.
+/// All names that the caller may use.
 pub(crate) async fn list(
-    _: Admin,
+    known: Known,
     State(shared): State<Shared>,
     Query(wanted): Query<Wanted>,
 ) -> Json<Value> {
     let snapshot = shared.router.snapshot();
-    let mut data: Vec<_> =
-        listed(&snapshot, is_on(wanted.return_wildcard_routes.as_deref())).iter().map(entry).collect();
-    if is_on(wanted.include_model_access_groups.as_deref()) {
-        data.extend(access_groups(&snapshot).into_iter().map(bare_entry));
-    }
+    let data = snapshot.as_caller(&known.caller, |access| {
+        let names = listed(&snapshot, access, is_on(wanted.return_wildcard_routes.as_deref()));
+        let mut data: Vec<_> = names.iter().map(entry).collect();
+        if is_on(wanted.include_model_access_groups.as_deref()) {
+            data.extend(access_groups(&snapshot, access).into_iter().map(bare_entry));
+        }
+        data
+    });
     Json(json!({ "data": data, "object": "list" }))
 }
 
 /// One name: listed, or such that a call by it finds deployments.
 pub(crate) async fn one(
-    _: Admin,
+    known: Known,
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let snapshot = shared.router.snapshot();
-    if let Some(listed) = listed(&snapshot, false).iter().find(|listed| listed.name == id) {
-        return Ok(Json(entry(listed)));
-    }
-    if leads_somewhere(&snapshot, &id) {
-        return Ok(Json(bare_entry(&id)));
-    }
-    let message = format!("The model `{id}` does not exist or is not accessible");
-    Err(Problem::detail(StatusCode::NOT_FOUND, message))
+    let found = snapshot.as_caller(&known.caller, |access| {
+        let listed = listed(&snapshot, access, false);
+        let listed = listed.iter().find(|listed| listed.name == id).map(entry);
+        listed.or_else(|| leads_somewhere(&snapshot, access, &id).then(|| bare_entry(&id)))
+    });
+    found.map(Json).ok_or_else(|| {
+        let message = format!("The model `{id}` does not exist or is not accessible");
+        Problem::detail(StatusCode::NOT_FOUND, message)
+    })
 }
 
-/// Whether a call by this name finds deployments.
-fn leads_somewhere(snapshot: &Snapshot, name: &str) -> bool {
+/// Whether a call by this name finds deployments. For the operator also those that are paused.
+fn leads_somewhere(snapshot: &Snapshot, access: Access<'_>, name: &str) -> bool {
+    if let Access::Caller { .. } = access {
+        return snapshot.table.admits(name, access);
+    }
     let request = RouteRequest {
         model: name,
         tags: &[],
         user_agent: None,
         force_tag_filtering: false,
-        access: tagrail::routing::Access::Admin,
+        access,
         operators_choice: false,
         moment: Moment::default(),
         chance: Chance::default(),
@@ -82,14 +89,16 @@ fn leads_somewhere(snapshot: &Snapshot, name: &str) -> bool {
     snapshot.table.explain(&request, &()).group.is_some()
 }
 
-/// The names to show, each once: visible aliases, then groups as in the file, wildcards expanded.
-pub(crate) fn listed(snapshot: &Snapshot, with_patterns: bool) -> Vec<Listed> {
+/// The names to show, each once: visible aliases, then groups as in the file, wildcards expanded, then
+/// the caller's own aliases. Only those that this caller may call, by the function that decides calls.
+pub(crate) fn listed(snapshot: &Snapshot, access: Access<'_>, with_patterns: bool) -> Vec<Listed> {
     let mut all = Vec::new();
-    for name in snapshot.table.names() {
-        let members = snapshot.table.members(name);
+    for name in snapshot.table.names_for(access) {
+        let mut members = snapshot.table.members(access.behind_alias(name));
+        members.retain(|&index| snapshot.table.reaches(index, access));
         if !name.contains('*') {
             // An alias of a name that nothing is called.
-            if members.is_empty() && !leads_somewhere(snapshot, name) {
+            if members.is_empty() && !leads_somewhere(snapshot, access, name) {
                 continue;
             }
             let deployment = members.first().copied();
@@ -97,11 +106,13 @@ pub(crate) fn listed(snapshot: &Snapshot, with_patterns: bool) -> Vec<Listed> {
             all.push(Listed { name: name.to_owned(), deployment, facts });
             continue;
         }
-        if with_patterns {
+        if with_patterns && snapshot.table.admits(name, access) {
             all.push(Listed { name: name.to_owned(), deployment: members.first().copied(), facts: None });
         }
         for index in members {
-            all.extend(expanded(name, &snapshot.spec(index).model).map(|(name, facts)| Listed {
+            let names = expanded(name, &snapshot.spec(index).model);
+            let admitted = names.filter(|(name, _)| is_open(access) || snapshot.table.admits(name, access));
+            all.extend(admitted.map(|(name, facts)| Listed {
                 name,
                 deployment: Some(index),
                 facts: Some(facts),
@@ -111,6 +122,11 @@ pub(crate) fn listed(snapshot: &Snapshot, with_patterns: bool) -> Vec<Listed> {
     let mut seen = HashSet::new();
     all.retain(|listed| seen.insert(listed.name.clone()));
     all
+}
+
+/// Nothing need be asked for whom everything is open.
+fn is_open(access: Access<'_>) -> bool {
+    matches!(access, Access::Admin)
 }
 
 /// The names that a pattern takes, as far as the catalogue knows them: those of the models that fit
@@ -157,11 +173,22 @@ fn bare_entry(name: &str) -> Value {
     json!({ "id": name, "object": "model", "created": CREATED, "owned_by": OWNER })
 }
 
-fn access_groups(snapshot: &Snapshot) -> Vec<&str> {
+/// Groups with something in them that the caller may use.
+fn access_groups<'a>(snapshot: &'a Snapshot, access: Access<'_>) -> Vec<&'a str> {
     let mut groups: Vec<&str> = Vec::new();
-    for group in snapshot.deployments.iter().flat_map(|deployment| &deployment.access_groups) {
-        if !groups.contains(&group.as_str()) {
-            groups.push(group);
+    for (spec, settings) in snapshot.table.deployments().iter().zip(&snapshot.deployments) {
+        let may_use = || {
+            let index = snapshot.table.by_id(&spec.id);
+            index.is_some_and(|index| snapshot.table.reaches(index, access))
+                && snapshot.table.admits(&spec.group, access)
+        };
+        if settings.access_groups.is_empty() || !(is_open(access) || may_use()) {
+            continue;
+        }
+        for group in &settings.access_groups {
+            if !groups.contains(&group.as_str()) {
+                groups.push(group);
+            }
         }
     }
     groups
