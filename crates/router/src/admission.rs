@@ -57,7 +57,7 @@ pub trait Reservation: Send + Sync {
     /// As [`Allowance::reserve`]; what was reserved stays.
     fn extend(&mut self, need: &Need<'_>) -> Result<(), OverLimit>;
 
-    /// The call is over, and has used this up.
+    /// The call is over, and has used this up; its outcome was recorded just before.
     fn settle(self: Box<Self>, used: Used);
 }
 

@@ -10,6 +10,7 @@ mod call_once;
 mod fall_back;
 mod mock;
 mod policy;
+mod walk;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -18,14 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tagrail_providers::{Price, UpstreamError};
-use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RequestTag, RouteRequest, RoutingTable};
+use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RequestTag, RouteRequest};
 
 pub(crate) use self::admit::spent;
 use self::policy::pause;
+use self::walk::{Told, Walk};
 use crate::account::Account;
-use crate::decided::Decided;
 use crate::router::Router;
-use crate::{Answer, AnswerBody, Call, CallError, Facts, Refusal, Snapshot};
+use crate::{Answer, Call, CallError, Refusal, Snapshot};
 
 /// A call on its way: what all its attempts share.
 pub(crate) struct Attempts<'a> {
@@ -287,85 +288,6 @@ impl Attempts<'_> {
         walk.retries = 0;
         walk.levels += 1;
         Some(next)
-    }
-}
-
-/// Where one group's walk stands. Nothing here allocates before something has failed.
-pub(crate) struct Walk {
-    decision: Decision,
-    /// Tries beyond the first, on the present level.
-    retries: u32,
-    /// Further levels of `order` taken.
-    levels: u32,
-    /// Who was asked and failed.
-    failed: Vec<DeploymentIndex>,
-    /// Who cannot serve this call.
-    unfit: Vec<DeploymentIndex>,
-    /// What the caller hears if nobody answers.
-    told: Option<Told>,
-}
-
-/// Why a group did not answer.
-struct Told {
-    rank: Rank,
-    refusal: Box<Refusal>,
-}
-
-/// Which reason is told where there are several: what an upstream said, before what the caller can
-/// change, before what only the operator can.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Operator,
-    Caller,
-    Upstream,
-}
-
-impl Told {
-    fn failed(error: UpstreamError) -> Told {
-        Told { rank: Rank::Upstream, refusal: Box::new(Refusal::Upstream(error)) }
-    }
-
-    fn unfit(refusal: Refusal) -> Told {
-        let rank = if matches!(refusal, Refusal::Body(_)) { Rank::Caller } else { Rank::Operator };
-        Told { rank, refusal: Box::new(refusal) }
-    }
-
-    /// This one, unless the one before weighs more.
-    fn or(self, before: Option<Told>) -> Told {
-        match before {
-            Some(before) if before.rank > self.rank => before,
-            _ => self,
-        }
-    }
-}
-
-impl Walk {
-    fn new(decision: Decision) -> Walk {
-        Walk { decision, retries: 0, levels: 0, failed: Vec::new(), unfit: Vec::new(), told: None }
-    }
-
-    /// For the books.
-    fn decided(&self, table: &RoutingTable, question: Question<'_>, groups: u32) -> Decided {
-        Decided {
-            how: Some(self.decision.resolution()),
-            name: question.model.to_owned(),
-            permitted: self.decision.permitted(table).len(),
-            size: self.decision.group_size(),
-            retries: self.retries,
-            fallbacks: groups.saturating_sub(1) + self.levels,
-        }
-    }
-
-    /// Writes into the answer how it came about.
-    fn sign(self, mut answer: Answer, limit: u32) -> Answer {
-        let Facts { retries, max_retries, fallbacks, .. } = &mut answer.facts;
-        *retries = self.retries;
-        *max_retries = (self.retries > 0).then_some(limit);
-        *fallbacks = self.levels;
-        if let AnswerBody::Stream(stream) = &mut answer.body {
-            stream.chosen_by(self.decision);
-        }
-        answer
     }
 }
 

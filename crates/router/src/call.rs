@@ -248,7 +248,7 @@ fn repeat(tags: &mut [RequestTag<'_>], known: usize, again: usize) {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tagrail_routing::RoutingMode;
+    use tagrail_routing::{Policy, RoutingMode};
 
     use super::*;
 
@@ -291,6 +291,64 @@ mod tests {
         let many: Vec<_> = [("z", Body); 20].into_iter().chain(some).collect();
         assert_eq!(united(&many)[0], ("z".to_owned(), Body));
         assert_eq!(united(&many)[1..], expected);
+    }
+
+    /// Captured from LiteLLM: see the contract of tag routing, section 2.
+    #[test]
+    fn the_tags_of_key_and_team_stand_where_litellm_has_them() {
+        let held = [
+            ("K1", TagOrigin::Key),
+            ("dup", TagOrigin::Key),
+            ("T1", TagOrigin::Team),
+            ("dup", TagOrigin::Team),
+        ];
+        let tags = held.map(|(tag, origin)| (tag.to_owned(), origin)).to_vec();
+        let policy = Some(Policy { tags, ..Policy::default() });
+        let caller = Arc::new(Caller { policy, ..Caller::default() });
+        let metadata = json!({"tags": ["m", "!default"]});
+        for (operation, header, body, expected) in [
+            (
+                Operation::ChatCompletions,
+                true,
+                json!({"metadata": {"tags": ["m"]}, "tags": ["b", "!default"]}),
+                "m h1 h2 K1 dup T1 b !default",
+            ),
+            (Operation::ChatCompletions, false, json!({"tags": ["b", "!default"]}), "K1 dup T1 b !default"),
+            (
+                Operation::ChatCompletions,
+                true,
+                json!({"metadata": metadata, "litellm_metadata": {"tags": ["l"]}}),
+                "m !default l h1 h2 K1 dup T1",
+            ),
+            (Operation::ChatCompletions, true, json!({}), "K1 dup T1 h1 h2"),
+            (Operation::ChatCompletions, true, json!({"tags": ["b"]}), "K1 dup T1 b"),
+            (
+                Operation::Messages,
+                true,
+                json!({"litellm_metadata": {"tags": ["l"]}, "metadata": {"tags": ["m"]}, "tags": ["b"]}),
+                "l h1 h2 K1 dup T1 b m",
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            if header {
+                headers.insert(&TAGS, HeaderValue::from_static("h1,h2"));
+            }
+            let call = Call::read(operation, headers, Bytes::from(body.to_string()), None).unwrap();
+            let call = call.by(caller.clone(), HeaderValue::from_static("c"));
+            let tags = call.tags(&Rules::from(RoutingMode::Litellm));
+            let texts: Vec<_> = tags.iter().map(|tag| &*tag.text).collect();
+            assert_eq!(texts.join(" "), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_repeats_stays_the_operators() {
+        let policy = Policy { tags: vec![("&t".to_owned(), TagOrigin::Team)], ..Policy::default() };
+        let caller = Arc::new(Caller { policy: Some(policy), ..Caller::default() });
+        let call = read("&t", &json!({"metadata": {"tags": ["&t"]}}), None).unwrap();
+        let call = call.by(caller, HeaderValue::from_static("c"));
+        let tags = call.tags(&Rules::from(RoutingMode::Tagrail));
+        assert_eq!(tags, [RequestTag { text: "&t".into(), origin: TagOrigin::Team }]);
     }
 
     #[test]

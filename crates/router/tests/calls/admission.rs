@@ -115,6 +115,14 @@ async fn a_limit_that_a_fallback_runs_into_ends_the_call_and_is_told() {
 }
 
 #[tokio::test]
+async fn what_a_call_cost_is_recorded_before_its_reservation_is_let_go() {
+    let rig = priced(&[("a", 1.0, 1)], &json!({}));
+    let purse = Purse { records: Some(rig.records.clone()), ..Purse::default() };
+    rig.chat_as(&purse.caller(), "g", json!({})).await.unwrap();
+    assert_eq!(purse.settled().tokens, 12);
+}
+
+#[tokio::test]
 async fn an_error_gives_everything_back() {
     let rig = priced(&[("a", 1.0, 1)], &json!({"router_settings": {"num_retries": 0}}));
     rig.upstream.otherwise(Reply::error(500));

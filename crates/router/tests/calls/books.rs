@@ -7,6 +7,8 @@ use tagrail::{
     Allowance, AllowanceFacts, Caller, Identity, Need, Outcome, OverLimit, Reservation, Usage, Used,
 };
 
+use crate::rig::Records;
+
 /// An outcome, owned.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -79,11 +81,13 @@ pub(crate) enum Asked {
 }
 
 /// An allowance with room for anything but the names in `closed`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Purse {
     pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
     pub(crate) closed: Vec<&'static str>,
     pub(crate) budget: bool,
+    /// Where a call's row must be before its reservation is settled.
+    pub(crate) records: Option<Arc<Records>>,
 }
 
 struct Held {
@@ -160,6 +164,9 @@ impl Reservation for Held {
 
     fn settle(mut self: Box<Self>, used: Used) {
         self.settled = true;
+        if let Some(records) = &self.purse.records {
+            records.row();
+        }
         self.purse.note(Asked::Settled(used));
     }
 }
