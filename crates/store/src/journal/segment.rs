@@ -126,9 +126,10 @@ impl Segment {
         Ok(())
     }
 
-    /// Half a line would swallow the next. If it cannot be cut off, nothing more is written behind it.
+    /// Half a line would swallow the next. If it cannot be cut off, nothing more is written behind it;
+    /// nor behind rows: once they are settled their file goes, which makes room on a full disk.
     fn take_back(&self, start: u64, error: io::Error) -> io::Result<()> {
-        if self.disk.cut(start).is_err() {
+        if self.disk.cut(start).is_err() || start > HEADER {
             self.seal();
         }
         Err(error)
