@@ -12,7 +12,7 @@
 
 use std::fmt::Write as _;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, utf8_percent_encode};
 use tagrail_routing::Resolution;
 
 /// What would make a line or its fields ambiguous.
@@ -44,7 +44,9 @@ impl Decided {
             Some(Resolution::UpstreamName) => "upstream",
         };
         let name = if self.name.is_empty() { asked } else { &self.name };
-        let mut text = format!("{how} {} ", plain(name));
+        let mut text = String::with_capacity(96);
+        // Writing to a String cannot fail, here and below.
+        let _ = write!(text, "{how} {} ", plain(name));
         let start = text.len();
         for tag in tags {
             if text.len() - start > ROOM_FOR_TAGS {
@@ -54,22 +56,21 @@ impl Decided {
             if text.len() > start {
                 text.push(',');
             }
-            text.push_str(&plain(tag));
+            text.extend(plain(tag));
         }
         if text.len() == start {
             text.push('-');
         }
         if self.how.is_some() {
             let Decided { permitted, size, retries, fallbacks, .. } = self;
-            // Writing to a String cannot fail.
             let _ = write!(text, "->{} {permitted}/{size} r{retries} f{fallbacks}", plain(deployment));
         }
         text
     }
 }
 
-fn plain(text: &str) -> String {
-    utf8_percent_encode(text, SIGNS).to_string()
+fn plain(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, SIGNS)
 }
 
 #[cfg(test)]

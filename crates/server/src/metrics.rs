@@ -339,6 +339,10 @@ impl Recorder for Metrics {
     fn cooled(&self, deployment: &str, _until: Duration) {
         self.cooldowns.get_or_create(&Deployment { deployment: deployment.to_owned() }).inc();
     }
+
+    fn wants_details(&self) -> bool {
+        false
+    }
 }
 
 impl Recorder for CoreRecorder {
@@ -364,6 +368,10 @@ impl Recorder for CoreRecorder {
 
     fn cooled(&self, deployment: &str, until: Duration) {
         self.metrics.cooled(deployment, until);
+    }
+
+    fn wants_details(&self) -> bool {
+        false
     }
 }
 
