@@ -34,7 +34,7 @@ impl fmt::Display for StoreError {
             StoreError::Taken { field, value } => write!(f, "{field} `{value}` is taken"),
             StoreError::Conflict => f.write_str("it was changed by somebody else meanwhile"),
             StoreError::Missing { field, value } => write!(f, "there is no {field} `{value}`"),
-            StoreError::Broken(why) => write!(f, "the database holds what cannot be read: {why}"),
+            StoreError::Broken(why) => write!(f, "the database cannot be used: {why}"),
         }
     }
 }

@@ -31,7 +31,7 @@ const START: Duration = Duration::from_secs(5);
 /// Connections that write, and that read lists.
 const CONNECTIONS: u32 = 5;
 /// Connections for lookups, which so never queue behind writers.
-const LOOKUPS: u32 = 2;
+const LOOKUPS: u32 = 4;
 
 /// What a session relies on, whatever the server's defaults are. A replica that vanished in the middle of
 /// a transaction must not hold the others up, and what is acknowledged is on disk.
@@ -137,8 +137,11 @@ impl Database for Postgres {
 
     async fn lookup(&self) -> Result<Session, StoreError> {
         self.ready(LOOKUP).await?;
-        match timeout(LOOKUP, self.lookups.acquire()).await {
-            Ok(connection) => Ok(Session::Postgres(connection.map_err(told)?)),
+        // A task, because a connection to a distant server may take longer than anybody waits here: it is
+        // made all the same, and the next lookup has it.
+        match timeout(LOOKUP, tokio::spawn(self.lookups.acquire())).await {
+            Ok(Ok(connection)) => Ok(Session::Postgres(connection.map_err(told)?)),
+            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
             Err(_) => Err(late(LOOKUP)),
         }
     }

@@ -85,5 +85,6 @@ contract! {
         what_was_acknowledged_is_there_after_a_drop,
         a_newer_releases_database_is_refused,
         a_failed_migration_leaves_nothing,
-        a_closed_store_is_unavailable;
+        a_closed_store_is_unavailable,
+        a_writer_holds_up_no_lookup;
 }

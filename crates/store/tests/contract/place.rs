@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sqlx::{Connection as _, Executor as _};
 use tagrail_store::{Key, Store, StoreError, Tag, Team, Timestamp, User, open};
 use tagrail_testkit::Postgres;
 
@@ -35,6 +36,21 @@ impl Place {
 
     pub(crate) async fn try_open(&self) -> Result<Arc<dyn Store>, StoreError> {
         Box::pin(open(&self.address)).await
+    }
+
+    /// Begins a transaction that holds up every change of records, until what it gives is dropped.
+    pub(crate) async fn hold(&self) -> Box<dyn Send> {
+        let lock = "UPDATE tagrail_generation SET value = value";
+        if self.is_postgres() {
+            let mut connection = sqlx::PgConnection::connect(&self.address).await.unwrap();
+            connection.execute("BEGIN").await.unwrap();
+            connection.execute(lock).await.unwrap();
+            return Box::new(connection);
+        }
+        let mut connection = sqlx::SqliteConnection::connect(&self.address).await.unwrap();
+        connection.execute("BEGIN IMMEDIATE").await.unwrap();
+        connection.execute(lock).await.unwrap();
+        Box::new(connection)
     }
 
     /// Runs SQL beside the store; gives the first column of what it selects.

@@ -70,3 +70,23 @@ pub(crate) async fn a_closed_store_is_unavailable(place: Place) {
         assert!(matches!(asked, Err(StoreError::Unavailable(_))), "{asked:?}");
     }
 }
+
+/// Nor do those that wait for it, of whom there are more here than connections.
+pub(crate) async fn a_writer_holds_up_no_lookup(place: Place) {
+    let store = place.open().await;
+    store.create_key(&key("k")).await.unwrap();
+    let held = place.hold().await;
+    let mut waiting = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let store = store.clone();
+        waiting.spawn(async move { store.create_team(&team(&number.to_string()), &[]).await });
+    }
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        assert!(store.identity("k").await.unwrap().is_some());
+    }
+    assert!(begun.elapsed().as_secs() < 1, "{:?}", begun.elapsed());
+    drop(held);
+    assert!(waiting.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(store.changes(1).await.unwrap().generation, 13);
+}
