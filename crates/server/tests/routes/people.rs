@@ -10,7 +10,10 @@ use crate::gateway::{Gateway, chat};
 pub(crate) fn keeping(more: &Value) -> Gateway {
     let of = |group, id, tags: &[&str]| {
         let mut deployment = deployment(group, id, tags, "http://127.0.0.1:9");
-        deployment["litellm_params"]["mock_response"] = json!("hi");
+        let params = &mut deployment["litellm_params"];
+        params["mock_response"] = json!("hi");
+        params["input_cost_per_token"] = json!(1e-6);
+        params["output_cost_per_token"] = json!(1e-6);
         deployment
     };
     let deployments = [
