@@ -16,10 +16,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tagrail_testkit::{FakeUpstream, PATIENCE, Postgres, Program, config_text, deployment};
+use tagrail_testkit::{FakeUpstream, PATIENCE, Postgres, Program, Reply, config_text, deployment};
+use tempfile::TempDir;
 
 /// How often it is killed.
 const LIVES: usize = 50;
@@ -28,7 +29,7 @@ const LIVES: usize = 50;
 const CLIENTS: usize = 6;
 
 /// A life under load is shorter than this.
-const LONGEST_LIFE: Duration = Duration::from_millis(150);
+const LONGEST_LIFE: Duration = Duration::from_millis(300);
 
 /// A call id that every client uses again and again.
 const REPEATED: &str = "the-same-again";
@@ -190,15 +191,22 @@ fn live(directory: &Path, environment: &[(&str, &str)], key: &str, number: usize
     known
 }
 
-fn survives(environment: &[(&str, &str)]) {
-    let upstream = FakeUpstream::start();
+/// A directory with a configuration.
+fn directory(upstream: &FakeUpstream) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
+    // So that streams are there to be cut.
+    upstream.otherwise(Reply::default().pace(Duration::from_millis(1)));
     let mut priced = deployment("m", "up", &[], &upstream.base());
     priced["litellm_params"]["input_cost_per_token"] = json!(PRICE);
     priced["litellm_params"]["output_cost_per_token"] = json!(PRICE);
     let config = config_text(&[priced], &json!({"general_settings": {"master_key": MASTER}}));
     std::fs::write(directory.path().join("config.yaml"), config).unwrap();
+    directory
+}
 
+fn survives(environment: &[(&str, &str)]) {
+    let upstream = FakeUpstream::start();
+    let directory = directory(&upstream);
     let first = Life::begin(directory.path(), environment);
     let made = first.ask("POST", "/key/generate", &json!({"key_alias": "clients"}));
     let (key, hash) = (made["key"].as_str().unwrap(), made["token"].as_str().unwrap());
@@ -252,4 +260,44 @@ fn every_reply_that_came_whole_has_one_row_after_kill_9_on_sqlite() {
 #[test]
 fn every_reply_that_came_whole_has_one_row_after_kill_9_on_postgresql() {
     survives(&[("DATABASE_URL", &Postgres::database())]);
+}
+
+#[test]
+fn what_a_killed_gateway_left_is_settled_by_another_that_lives() {
+    let upstream = FakeUpstream::start();
+    let directory = directory(&upstream);
+    let database = Postgres::database();
+    let environment = [("DATABASE_URL", database.as_str())];
+    let (killed, living) =
+        (Life::begin(directory.path(), &environment), Life::begin(directory.path(), &environment));
+    let known = thread::scope(|scope| {
+        let address = killed.address;
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| scope.spawn(move || keep_calling(address, MASTER, &format!("{client}"))))
+            .collect();
+        upstream_has_answered(&upstream, 100);
+        killed.kill();
+        let mut known = Known::default();
+        clients.into_iter().for_each(|client| known.add(client.join().unwrap()));
+        known
+    });
+    let whole: usize = known.whole.values().sum();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let rows = living.ask("GET", "/spend/logs?limit=100000", &Value::Null);
+        let rows = rows.as_array().unwrap();
+        if rows.len() >= whole || Instant::now() > deadline {
+            check(&known, rows);
+            break;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn upstream_has_answered(upstream: &FakeUpstream, calls: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    while upstream.requests().len() < calls {
+        assert!(Instant::now() < deadline, "only {} calls arrive", upstream.requests().len());
+        thread::yield_now();
+    }
 }
