@@ -163,11 +163,11 @@ impl Moving<'_> {
         if sessions > 0 {
             self.report
                 .notes
-                .push(format!("{sessions} keys of sessions in LiteLLM's own pages were passed over"));
+                .push(format!("keys of sessions in LiteLLM's own pages, passed over: {sessions}"));
         }
         if administrators > 0 {
             self.report.notes.push(format!(
-                "{administrators} keys belong to users with the role proxy_admin: they administer this gateway too"
+                "keys of users with the role proxy_admin, which administer this gateway too: {administrators}"
             ));
         }
         Ok(())
