@@ -11,6 +11,7 @@ mod access;
 mod caller;
 mod errors;
 mod explain;
+mod fields;
 mod gateway;
 mod health;
 mod index;
