@@ -17,6 +17,7 @@ use crate::StoreError;
 use crate::migrate::migrate;
 use crate::sql::{Database, Failure, Session, SqlStore};
 
+mod address;
 mod listening;
 
 use listening::Listening;
@@ -61,9 +62,7 @@ impl SqlStore<Postgres> {
     /// # Errors
     /// `Broken`: the address is none, or the database must not be used.
     pub async fn open(url: &str) -> Result<PostgresStore, StoreError> {
-        // The parser's words do not quote what it could not read, which may be a password.
-        let options: PgConnectOptions = url
-            .parse()
+        let options = address::read(url)
             .map_err(|error| StoreError::Broken(format!("the address of the database: {error}")))?;
         let options = options.application_name("tagrail").disable_statement_logging();
         let postgres = Postgres {

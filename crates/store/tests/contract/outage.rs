@@ -100,6 +100,16 @@ async fn what_is_no_address_is_refused_without_its_password() {
     assert!(matches!(away, StoreError::Unavailable(_)) && !away.to_string().contains("sekret"), "{away}");
 }
 
+/// As through a pool that gives every transaction another session.
+#[tokio::test]
+async fn a_store_works_without_prepared_statements() {
+    let store = opened(&format!("{}?schema=public&pgbouncer=true", Postgres::database())).await;
+    store.create_team(&team("a"), &texts(&["t"])).await.unwrap();
+    store.create_key(&key("k")).await.unwrap();
+    assert!(store.identity("k").await.unwrap().is_some());
+    assert_eq!(store.reserved().await.unwrap(), (2, texts(&["t"])));
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
