@@ -11,7 +11,7 @@
 //! that syncs.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -32,6 +32,8 @@ pub use writer::{TooLong, Writer};
 
 use segment::{Disk, SUFFIX, Segment, UNBORN};
 use writer::Pen;
+
+use crate::{SpendRow, StoreError};
 
 /// A segment is sealed when it is larger: small enough to be read again from its beginning, large
 /// enough that files are rarely made.
@@ -56,6 +58,8 @@ pub struct JournalHealth {
     pub lost: u64,
     /// Lines that could not be read: cut off by a crash, or damaged on disk.
     pub damaged: u64,
+    /// Rows that the store refused, put aside.
+    pub refused: u64,
     /// Bytes that are not in the store yet, in this process's own segments.
     pub behind: u64,
     /// Writing or syncing fails; cleared when it works again.
@@ -76,6 +80,7 @@ pub(crate) struct Shared {
     waiting: AtomicU64,
     lost: AtomicU64,
     damaged: AtomicU64,
+    refused: AtomicU64,
     failing: AtomicBool,
     /// There are rows that the reader has not been woken for.
     news: AtomicBool,
@@ -115,6 +120,7 @@ impl Journal {
             waiting: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             news: AtomicBool::new(false),
             reader: Notify::new(),
@@ -181,6 +187,28 @@ impl Journal {
         Ok(readers)
     }
 
+    /// Keeps rows that the store refuses, and will go on refusing, out of the way of all others: in a file of
+    /// their own, which is read again by whoever renames it to `.journal`.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn put_aside(&self, rows: &[&SpendRow], why: &StoreError) -> io::Result<()> {
+        let name = format!("{}.refused", self.shared.process);
+        let mut file =
+            segment::private().append(true).create(true).open(self.shared.directory.join(&name))?;
+        let mut lines = Vec::new();
+        for row in rows {
+            let mut line = Vec::new();
+            line::encode(row, &mut line);
+            lines.append(&mut line);
+        }
+        file.write_all(&lines)?;
+        file.sync_data()?;
+        self.shared.refused.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        tracing::error!(file = name, rows = rows.len(), error = %why, "the database refuses what calls cost; put aside");
+        Ok(())
+    }
+
     /// Waits until rows have come that no reader was told of.
     pub async fn news(&self) {
         self.shared.reader.notified().await;
@@ -198,6 +226,7 @@ impl Journal {
             waiting: shared.waiting.load(Ordering::Relaxed),
             lost: shared.lost.load(Ordering::Relaxed),
             damaged: shared.damaged.load(Ordering::Relaxed),
+            refused: shared.refused.load(Ordering::Relaxed),
             behind: lock(&shared.held).iter().map(|segment| segment.behind()).sum(),
             failing: shared.failing.load(Ordering::Relaxed),
         }

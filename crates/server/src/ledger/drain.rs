@@ -167,9 +167,10 @@ impl Course {
     async fn pass(&mut self) -> Result<(), StoreError> {
         self.journal.listen();
         self.own.readers.extend(self.journal.begun());
-        while self.own.settle(&*self.store, &|settled| (self.settled)(settled, true)).await? > 0 {}
-        let settled = &|settled: &Settled| (self.settled)(settled, false);
-        if self.orphans.settle(&*self.store, settled).await? == 0 {
+        let own = &|settled: &Settled| (self.settled)(settled, true);
+        while self.own.settle(&self.journal, &*self.store, own).await? > 0 {}
+        let others = &|settled: &Settled| (self.settled)(settled, false);
+        if self.orphans.settle(&self.journal, &*self.store, others).await? == 0 {
             // What is left of them cannot be read now; they are found again.
             self.orphans.readers.clear();
         }
@@ -245,12 +246,17 @@ impl Side {
     /// Settles one batch; how many rows it was.
     async fn settle(
         &mut self,
+        journal: &Journal,
         store: &dyn Store,
         settled: &(dyn Fn(&Settled) + Send + Sync),
     ) -> Result<usize, StoreError> {
         self.gather();
         if !self.rows.is_empty() {
-            settled(&store.settle(&self.rows).await?);
+            match store.settle(&self.rows).await {
+                Ok(done) => settled(&done),
+                Err(error @ StoreError::Broken(_)) => self.sort_out(journal, store, settled, error).await?,
+                Err(error) => return Err(error),
+            }
         }
         let count = self.rows.len();
         self.rows.clear();
@@ -261,6 +267,29 @@ impl Side {
             over.delete();
         }
         Ok(count)
+    }
+
+    /// The store does not take the rows as they are. One of them must not keep all others from it for
+    /// ever: if any can be settled alone, those that cannot are put aside.
+    async fn sort_out(
+        &mut self,
+        journal: &Journal,
+        store: &dyn Store,
+        settled: &(dyn Fn(&Settled) + Send + Sync),
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        let mut refused = Vec::new();
+        for row in &self.rows {
+            match store.settle(std::slice::from_ref(row)).await {
+                Ok(done) => settled(&done),
+                Err(StoreError::Broken(_)) => refused.push(row),
+                Err(error) => return Err(error),
+            }
+        }
+        if refused.len() == self.rows.len() {
+            return Err(error);
+        }
+        journal.put_aside(&refused, &error).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
     /// Reads on to a full batch. Rows that could not be settled stay at its head.

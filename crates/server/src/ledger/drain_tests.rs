@@ -3,7 +3,7 @@ use std::path::Path;
 use tagrail_store::{Timestamp, Writer};
 use tokio::sync::watch;
 
-use super::super::settling_store::SettlingStore;
+use super::super::settling_store::{REFUSED, SettlingStore};
 use super::*;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -143,4 +143,26 @@ async fn a_batch_that_was_committed_without_an_answer_is_there_once() {
     assert!(fixture.drain.stop(LONG).await);
     assert_eq!(fixture.store.calls(), ["a", "a"], "a call id may repeat");
     assert_eq!(*fixture.told.borrow(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_row_that_the_store_refuses_keeps_no_other_from_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = start(open(directory.path()), Arc::new(SettlingStore::new()));
+    let writer = fixture.journal.writer(0);
+    write(&writer, &[REFUSED]);
+    // Alone it could be the store that is wrong.
+    assert!(!fixture.drain.flush(LONG).await);
+    assert_eq!(fixture.journal.health().refused, 0);
+    write(&writer, &["a", "b"]);
+    let mut told = fixture.told.subscribe();
+    timeout(LONG, told.wait_for(|told| *told == (2, 0))).await.unwrap().unwrap();
+    assert!(fixture.drain.stop(LONG).await);
+    assert_eq!(fixture.store.calls(), ["a", "b"]);
+    assert_eq!(fixture.journal.health().refused, 1);
+    let aside = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    // Once the reason is gone, it is settled by being given the name of a journal.
+    std::fs::rename(&aside, aside.with_extension("journal")).unwrap();
+    let orphans = fixture.journal.orphans().unwrap().remove(0).read(9).unwrap();
+    assert_eq!((orphans.damaged, orphans.rows[0].call_id.as_str()), (0, REFUSED));
 }

@@ -7,6 +7,9 @@ use async_trait::async_trait;
 use tagrail_store::*;
 use tokio::sync::watch;
 
+/// The call id of a row that it refuses, and all that comes with it.
+pub(super) const REFUSED: &str = "refused";
+
 /// Knows rows and nothing else.
 #[derive(Debug)]
 pub(super) struct SettlingStore {
@@ -146,6 +149,9 @@ impl Store for SettlingStore {
     async fn settle(&self, rows: &[SpendRow]) -> Result<Settled, StoreError> {
         self.asked.send_modify(|asked| *asked += 1);
         self.answer()?;
+        if rows.iter().any(|row| row.call_id == REFUSED) {
+            return nothing();
+        }
         let mut known = self.rows.lock().unwrap();
         let before = known.len();
         for row in rows {

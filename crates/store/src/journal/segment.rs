@@ -209,11 +209,15 @@ fn begin(file: &File) -> io::Result<()> {
 }
 
 fn create_private(path: &Path) -> io::Result<File> {
+    private().read(true).write(true).create_new(true).open(path)
+}
+
+/// Files that nobody else reads.
+pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    options
 }
 
 /// How far it is settled as its first line says; from the very beginning when that is damaged: rows
