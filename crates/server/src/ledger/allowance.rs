@@ -374,3 +374,7 @@ impl More<'_> {
         window.began
     }
 }
+
+#[cfg(test)]
+#[path = "allowance_tests.rs"]
+mod tests;

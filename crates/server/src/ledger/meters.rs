@@ -287,6 +287,11 @@ impl Meters {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn count(&self, kind: Kind) -> usize {
+        self.ids(kind).len()
+    }
+
     fn has(&self, kind: Kind, id: &str) -> bool {
         self.kept(kind).read().unwrap_or_else(PoisonError::into_inner).meters.contains_key(id)
     }
@@ -296,7 +301,7 @@ impl Meters {
     }
 
     /// All tags as the store has them.
-    fn set_tags(&self, tags: Vec<Tag>) {
+    pub(super) fn set_tags(&self, tags: Vec<Tag>) {
         let limited = tags.into_iter().filter_map(|tag| {
             let meter = self.of(Kind::Tag, &tag.name, tag.spend);
             meter.counts().base = Some(tag.spend);

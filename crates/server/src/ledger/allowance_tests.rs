@@ -1,0 +1,354 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+use tagrail::routing::TagOrigin;
+use tagrail::{Caller, Operation, Outcome, Router};
+use tagrail_store::{Key, Settled, Spender, Spent, Team, User};
+
+use super::*;
+use crate::Metrics;
+use crate::ledger::Clock;
+
+struct Rig {
+    meters: Arc<Meters>,
+    clock: Clock,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let resolved =
+            tagrail::config::load_text("model_list: []", Path::new("c.yaml"), &|_| None).resolved.unwrap();
+        let clock = Clock::standing_at(Timestamp(1_800_000_000_000));
+        let router = Router::new(resolved, Arc::new(()));
+        Rig { meters: Arc::new(Meters::new(router, Arc::new(Metrics::new()), clock.clone())), clock }
+    }
+
+    fn key(&self, limits: Limits, max: Option<f64>) -> Purse {
+        let (key, team, user) = (limited("k", limits, max), None, None);
+        Purse::of(&Identity { key, team, user }, &self.meters)
+    }
+
+    /// A call is over: its row is on its way.
+    fn record(&self, cost: f64) {
+        let identity = tagrail::Identity { key: "k".to_owned(), ..tagrail::Identity::default() };
+        let caller = Caller { identity, ..Caller::default() };
+        self.meters.recorded(&outcome(&caller, cost));
+    }
+
+    /// The store has rows, and says what is spent.
+    fn settled(&self, added: f64, spend: f64) {
+        let spender = Spender { kind: Kind::Key, id: "k".to_owned() };
+        self.meters.settled(&Settled { new: 1, spent: vec![Spent { spender, added, spend }] }, true);
+    }
+}
+
+fn limited(hash: &str, limits: Limits, max: Option<f64>) -> Key {
+    let budget = Budget { max, ..Budget::default() };
+    Key { hash: hash.to_owned(), name: "sk-...WWqw".to_owned(), limits, budget, ..Key::default() }
+}
+
+fn outcome(caller: &Caller, cost: f64) -> Outcome<'_> {
+    Outcome {
+        operation: Operation::ChatCompletions,
+        group: "m",
+        deployment: "d",
+        status: 200,
+        duration: std::time::Duration::ZERO,
+        first_byte: None,
+        usage: None,
+        cost: Some(cost),
+        attempts: 1,
+        cut_short: false,
+        caller,
+        call_id: "",
+        model: "m",
+        upstream_model: "",
+        provider: "",
+        api_base: "",
+        tags: &[],
+        end_user: None,
+        estimated: false,
+        decision: "",
+        started: std::time::SystemTime::UNIX_EPOCH,
+    }
+}
+
+fn need(tokens: u64, cost: f64) -> Need<'static> {
+    Need { model: "m", tags: &[], tokens, cost: Some(cost) }
+}
+
+fn rpm(limit: u64) -> Limits {
+    Limits { rpm: Some(limit), ..Limits::default() }
+}
+
+fn refusal(purse: &Purse, need: &Need<'_>) -> OverLimit {
+    purse.reserve(need).err().expect("there is no room")
+}
+
+#[test]
+fn requests_are_counted_for_a_minute_from_the_first() {
+    let rig = Rig::new();
+    let purse = rig.key(rpm(2), None);
+    for _ in 0..2 {
+        purse.reserve(&need(1, 0.0)).unwrap().settle(Used::default());
+        rig.clock.advance(20_000);
+    }
+    let over = refusal(&purse, &need(1, 0.0));
+    assert_eq!(over.kind, "throttling_error");
+    assert_eq!(
+        over.message,
+        "Rate limit exceeded for api_key: k. Limit type: requests. Current limit: 2, Remaining: 0. \
+         Limit resets at: 2027-01-15 08:01:00 UTC"
+    );
+    assert_eq!(over.retry_after, Some(std::time::Duration::from_secs(20)));
+    let header = |name: &str| {
+        let found = over.headers.iter().find(|(header, _)| header.as_str() == name);
+        found.map(|(_, value)| value.to_str().unwrap()).unwrap_or_default()
+    };
+    for (name, value) in [
+        ("rate_limit_type", "requests"),
+        ("reset_at", "2027-01-15 08:01:00 UTC"),
+        ("x-litellm-key-rpm-limit", "2"),
+        ("x-ratelimit-api_key-limit-requests", "2"),
+        ("x-ratelimit-api_key-remaining-requests", "0"),
+    ] {
+        assert_eq!(header(name), value, "{name}");
+    }
+    rig.clock.advance(20_000);
+    assert!(purse.reserve(&need(1, 0.0)).is_ok(), "a minute after the first");
+}
+
+#[test]
+fn tokens_are_reserved_corrected_and_given_back() {
+    let rig = Rig::new();
+    let purse = rig.key(Limits { tpm: Some(100), ..Limits::default() }, None);
+    let held = purse.reserve(&need(80, 0.0)).unwrap();
+    assert!(
+        refusal(&purse, &need(21, 0.0))
+            .message
+            .contains("Limit type: tokens. Current limit: 100, Remaining: 20.")
+    );
+    held.settle(Used { tokens: 10, cost: 0.0 });
+    let held = purse.reserve(&need(90, 0.0)).unwrap();
+    drop(held);
+    purse.reserve(&need(90, 0.0)).unwrap().settle(Used { tokens: 95, cost: 0.0 });
+    assert!(purse.reserve(&need(1, 0.0)).is_err(), "what was used beyond the estimate counts");
+    assert!(rig.key(Limits { tpm: Some(1), ..Limits::default() }, None).reserve(&need(2, 0.0)).is_err());
+}
+
+#[test]
+fn tokens_of_a_minute_that_is_over_do_not_come_off_the_next() {
+    let rig = Rig::new();
+    let purse = rig.key(Limits { tpm: Some(100), ..Limits::default() }, None);
+    let long = purse.reserve(&need(100, 0.0)).unwrap();
+    rig.clock.advance(60_000);
+    let short = purse.reserve(&need(60, 0.0)).unwrap();
+    long.settle(Used { tokens: 5, cost: 0.0 });
+    assert!(purse.reserve(&need(41, 0.0)).is_err());
+    short.settle(Used { tokens: 60, cost: 0.0 });
+}
+
+#[test]
+fn places_are_taken_while_calls_are_under_way() {
+    let rig = Rig::new();
+    let purse = rig.key(Limits { parallel: Some(2), ..Limits::default() }, None);
+    let first = purse.reserve(&need(1, 0.0)).unwrap();
+    let second = purse.reserve(&need(1, 0.0)).unwrap();
+    let over = refusal(&purse, &need(1, 0.0));
+    assert!(over.message.contains("Limit type: max_parallel_requests."), "{}", over.message);
+    drop(first);
+    let third = purse.reserve(&need(1, 0.0)).unwrap();
+    assert!(purse.reserve(&need(1, 0.0)).is_err());
+    second.settle(Used::default());
+    third.settle(Used::default());
+    assert!(purse.reserve(&need(1, 0.0)).is_ok());
+}
+
+#[test]
+fn models_have_limits_of_their_own_within_the_key() {
+    let rig = Rig::new();
+    let limits = Limits {
+        model_rpm: [("m".to_owned(), 1)].into(),
+        model_tpm: [("n".to_owned(), 10)].into(),
+        ..Limits::default()
+    };
+    let purse = rig.key(limits, None);
+    let mut held = purse.reserve(&need(5, 0.0)).unwrap();
+    let over = refusal(&purse, &need(5, 0.0));
+    assert!(over.message.starts_with("Rate limit exceeded for model_per_key: k:m. Limit type: requests."));
+    assert!(purse.reserve(&Need { model: "other", ..need(5, 0.0) }).is_ok());
+    // The call goes on under another name: what it uses there counts there.
+    held.extend(&Need { model: "n", ..need(8, 0.0) }).unwrap();
+    assert!(purse.reserve(&Need { model: "n", ..need(3, 0.0) }).is_err());
+    held.settle(Used { tokens: 2, cost: 0.0 });
+    assert!(purse.reserve(&Need { model: "n", ..need(8, 0.0) }).is_ok());
+    assert!(purse.reserve(&need(1, 0.0)).is_err(), "the request itself was counted");
+}
+
+#[test]
+fn a_limit_without_room_leaves_the_others_as_they_were() {
+    let rig = Rig::new();
+    let key = limited("k", rpm(1), None);
+    let limits = Limits { parallel: Some(0), ..Limits::default() };
+    let team = Team { id: "t".to_owned(), limits, ..Team::default() };
+    let purse = Purse::of(&Identity { key, team: Some(team), user: None }, &rig.meters);
+    let over = refusal(&purse, &need(1, 0.0));
+    assert!(over.message.starts_with("Rate limit exceeded for team: t."), "{}", over.message);
+    assert!(rig.key(rpm(1), None).reserve(&need(1, 0.0)).is_ok(), "the key's one request is still there");
+}
+
+#[test]
+fn keys_of_one_team_and_one_user_share_theirs() {
+    let rig = Rig::new();
+    let purse = |hash: &str| {
+        let team = Team { id: "t".to_owned(), limits: rpm(2), ..Team::default() };
+        let user = User { id: "u".to_owned(), limits: rpm(3), ..User::default() };
+        let key = limited(hash, Limits::default(), None);
+        Purse::of(&Identity { key, team: Some(team), user: Some(user) }, &rig.meters)
+    };
+    assert!(purse("a").reserve(&need(1, 0.0)).is_ok());
+    assert!(purse("b").reserve(&need(1, 0.0)).is_ok());
+    assert!(refusal(&purse("c"), &need(1, 0.0)).message.contains("for team: t."));
+    rig.clock.advance(60_000);
+    assert!(purse("a").reserve(&need(1, 0.0)).is_ok());
+}
+
+#[test]
+fn tags_have_limits_for_all_who_carry_them() {
+    let rig = Rig::new();
+    let tag = Tag { name: "gold".to_owned(), limits: rpm(1), ..Tag::default() };
+    rig.meters.set_tags(vec![tag, Tag { name: "free".to_owned(), ..Tag::default() }]);
+    let tags = |texts: &[&'static str]| {
+        let tag = |text: &&'static str| RequestTag { text: (*text).into(), origin: TagOrigin::Body };
+        texts.iter().map(tag).collect::<Vec<_>>()
+    };
+    let purse = rig.key(Limits::default(), None);
+    let gold = tags(&["&gold", "gold", "free"]);
+    assert!(purse.reserve(&Need { tags: &gold, ..need(1, 0.0) }).is_ok());
+    assert!(refusal(&purse, &Need { tags: &gold, ..need(1, 0.0) }).message.contains("for tag: gold."));
+    for others in [tags(&["!gold"]), tags(&["free"]), tags(&[])] {
+        assert!(purse.reserve(&Need { tags: &others, ..need(1, 0.0) }).is_ok(), "{others:?}");
+    }
+    assert!(!purse.has_budget(&gold));
+    let budget = Budget { max: Some(1.0), ..Budget::default() };
+    rig.meters.set_tags(vec![Tag { name: "gold".to_owned(), budget, ..Tag::default() }]);
+    assert!(purse.has_budget(&gold) && !purse.has_budget(&tags(&["free"])));
+}
+
+#[test]
+fn whoever_is_alone_crosses_a_budget_once() {
+    let rig = Rig::new();
+    let purse = rig.key(Limits::default(), Some(1.0));
+    let held = purse.reserve(&need(1, 5.0)).expect("something is left");
+    let over = refusal(&purse, &need(1, 0.1));
+    assert!(over.message.contains("reserved for calls that are under way"), "{}", over.message);
+    assert_eq!((over.kind, over.retry_after), ("budget_exceeded", Some(std::time::Duration::from_secs(1))));
+    rig.record(4.0);
+    held.settle(Used { tokens: 1, cost: 4.0 });
+    let over = refusal(&purse, &need(1, 0.0));
+    let text = "Budget has been exceeded! Key=key (sk-...WWqw) Current cost: 4.0, Max budget: 1.0";
+    assert_eq!((over.message.as_str(), over.retry_after), (text, None));
+}
+
+#[test]
+fn what_is_written_counts_once_before_and_after() {
+    let rig = Rig::new();
+    let purse = rig.key(Limits::default(), Some(10.0));
+    assert_eq!(purse.facts().key_spend, 0.0);
+    rig.record(3.0);
+    rig.record(1.0);
+    assert_eq!(purse.facts().key_spend, 4.0);
+    // Another process has spent 2 of it.
+    rig.settled(3.0, 5.0);
+    assert_eq!(purse.facts().key_spend, 6.0);
+    rig.settled(1.0, 6.0);
+    assert_eq!(purse.facts().key_spend, 6.0);
+}
+
+#[test]
+fn a_meter_stays_while_somebody_needs_it_and_then_goes() {
+    let rig = Rig::new();
+    let kept = rig.key(rpm(5), None);
+    let held = kept.reserve(&need(1, 0.0)).unwrap();
+    let many = 5000;
+    for number in 0..many {
+        drop(rig.meters.of(Kind::Key, &format!("idle-{number}"), 0.0));
+    }
+    assert!(rig.meters.count(Kind::Key) < many / 2, "{}", rig.meters.count(Kind::Key));
+    held.settle(Used::default());
+    for _ in 0..4 {
+        assert!(rig.key(rpm(5), None).reserve(&need(1, 0.0)).is_ok());
+    }
+    assert!(kept.reserve(&need(1, 0.0)).is_err(), "the window was not forgotten");
+}
+
+/// What may happen to a budget.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A call is reserved for so many cents at most.
+    Begin(u8),
+    /// The one at this place ends, having cost this part of its estimate, in percent.
+    End(usize, u8),
+    /// The one at this place is dropped.
+    Drop(usize),
+    /// What is recorded is written.
+    Write,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..50u8).prop_map(Step::Begin),
+        3 => (0..64usize, 0..=100u8).prop_map(|(at, part)| Step::End(at, part)),
+        1 => (0..64usize).prop_map(Step::Drop),
+        1 => Just(Step::Write),
+    ]
+}
+
+proptest! {
+    /// Whoever is alone and has something left is served; and whatever happens at the same time, a budget
+    /// is crossed by no more than one call.
+    #[test]
+    fn a_budget_is_crossed_by_one_call_at_most(steps in prop::collection::vec(step(), 1..200)) {
+        const MAX: f64 = 1.0;
+        let rig = Rig::new();
+        let purse = rig.key(Limits::default(), Some(MAX));
+        let (mut under_way, mut spent, mut unwritten, mut dearest) = (Vec::new(), 0.0, 0.0, 0.0f64);
+        for step in steps {
+            match step {
+                Step::Begin(cents) => {
+                    let cost = f64::from(cents) / 100.0;
+                    let reserved: f64 = under_way.iter().map(|(_, cost)| cost).sum();
+                    let fits = spent < MAX && (under_way.is_empty() || spent + reserved + cost <= MAX);
+                    // Where it is exactly full, rounding may decide.
+                    let is_clear = (spent + reserved + cost - MAX).abs() > 1e-9 && (spent - MAX).abs() > 1e-9;
+                    match purse.reserve(&need(1, cost)) {
+                        Ok(held) => {
+                            prop_assert!(fits || !is_clear);
+                            dearest = dearest.max(cost);
+                            under_way.push((held, cost));
+                        }
+                        Err(_) => prop_assert!(!fits || !is_clear),
+                    }
+                }
+                Step::End(at, part) if !under_way.is_empty() => {
+                    let (held, cost) = under_way.swap_remove(at % under_way.len());
+                    let used = cost * f64::from(part) / 100.0;
+                    rig.record(used);
+                    held.settle(Used { tokens: 1, cost: used });
+                    spent += used;
+                    unwritten += used;
+                }
+                Step::Drop(at) if !under_way.is_empty() => {
+                    drop(under_way.swap_remove(at % under_way.len()));
+                }
+                Step::Write => {
+                    rig.settled(unwritten, spent);
+                    unwritten = 0.0;
+                }
+                Step::End(..) | Step::Drop(_) => {}
+            }
+            prop_assert!(spent <= MAX + dearest + 1e-9);
+            prop_assert!((purse.facts().key_spend - spent).abs() < 1e-9);
+        }
+    }
+}
