@@ -47,7 +47,8 @@ pub(crate) fn check(path: &Path, holdings: Option<&Holdings>, as_json: bool) -> 
         Some(holdings) => tagrail_config::load_beside(path, &environment, holdings),
         None => tagrail_config::load(path, &environment),
     };
-    let summary = loaded.resolved.as_ref().map(Summary::of);
+    let of_store = holdings.map(|holdings| holdings.reserved.as_slice()).unwrap_or_default();
+    let summary = loaded.resolved.as_ref().map(|resolved| Summary::beside(resolved, of_store));
     let modes = loaded.spec.as_ref().map(mode_differences);
     let failed = loaded.resolved.is_none() || report::has_errors(&loaded.diagnostics);
     if as_json {

@@ -188,7 +188,7 @@ mod tests {
         command.build();
         let mut seen = 0;
         examples_below(&mut command, &mut seen);
-        assert!(seen > 30, "{seen}");
+        assert!(seen > 25, "nested commands are not looked at: {seen}");
     }
 
     fn examples_below(command: &mut clap::Command, seen: &mut usize) {

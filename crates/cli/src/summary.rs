@@ -1,7 +1,10 @@
 //! What a configuration holds, in a few lines or as JSON.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tagrail_config::{Resolved, Spot};
+use tagrail_routing::{Access, DeploymentIndex, Policy, Reservations, RoutingTable};
 
 use crate::report::plural;
 
@@ -16,6 +19,9 @@ const SHOWN_GROUPS: usize = 100;
 pub(crate) struct Summary {
     groups: Vec<Group>,
     tags: Vec<String>,
+    /// Reserved tags, and who is reached by their holders alone: what `tag_grants: false` would open.
+    reserved: Vec<String>,
+    closed: Vec<String>,
     left_out: Vec<Missing>,
     mode: &'static str,
 }
@@ -37,7 +43,14 @@ struct Group {
 
 impl Summary {
     pub(crate) fn of(resolved: &Resolved) -> Summary {
+        Summary::beside(resolved, &[])
+    }
+
+    /// The same, with tags that a store reserves besides.
+    pub(crate) fn beside(resolved: &Resolved, of_store: &[String]) -> Summary {
         let table = &resolved.table;
+        let reserved: BTreeSet<String> =
+            resolved.general.reserved_tags.iter().chain(of_store).cloned().collect();
         let groups = table.names().into_iter().map(|name| Group {
             name: name.to_owned(),
             deployments: table
@@ -55,6 +68,8 @@ impl Summary {
         Summary {
             groups: groups.collect(),
             tags: table.tags().into_iter().map(str::to_owned).collect(),
+            closed: if resolved.general.tag_grants { closed(table, &reserved) } else { Vec::new() },
+            reserved: reserved.into_iter().collect(),
             left_out: left_out.collect(),
             mode: if table.rules().anchor_end { "tagrail" } else { "litellm" },
         }
@@ -97,6 +112,13 @@ impl Summary {
         if !self.tags.is_empty() {
             text.push_str(&format!("  {:<9}  {}\n", "tags", self.tags.join(", ")));
         }
+        if !self.closed.is_empty() {
+            let more = self.closed.len().saturating_sub(SHOWN);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let closed = self.closed[..self.closed.len().min(SHOWN)].join(", ");
+            text.push_str(&format!("  {:<9}  {}\n", "reserved", self.reserved.join(", ")));
+            text.push_str(&format!("  {:<9}  `tag_grants: false` would open {closed}{more}\n", ""));
+        }
         let mut title = "left out";
         for missing in self.left_out.iter().take(SHOWN) {
             text.push_str(&format!("  {title:<9}  {}\n", missing.line()));
@@ -118,9 +140,24 @@ impl Summary {
             "groups": groups(false),
             "wildcards": groups(true),
             "tags": self.tags,
+            "reserved": self.reserved,
+            "closed": self.closed,
             "left_out": self.left_out.iter().map(Missing::json).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Deployments that only holders of a reserved tag reach.
+fn closed(table: &RoutingTable, reserved: &BTreeSet<String>) -> Vec<String> {
+    let policy = Policy::default();
+    let reserved = table.reserve(&Reservations::Known(reserved.clone()));
+    let nobody = Access::Caller { policy: &policy, reserved: &reserved };
+    (0u32..)
+        .map(DeploymentIndex)
+        .zip(table.deployments())
+        .filter(|(index, _)| table.serves(*index) && !table.reaches(*index, nobody))
+        .map(|(_, deployment)| deployment.id.clone())
+        .collect()
 }
 
 impl Missing {

@@ -10,14 +10,12 @@
 mod gateway;
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tagrail_testkit::{FakeUpstream, Program, config_text, deployment};
-use tempfile::TempDir;
 
-use gateway::{Gateway, shell};
+use gateway::{Desk, Gateway, shell};
 
 const TIERS: &str = "\
 model_list:
@@ -28,39 +26,6 @@ model_list:
 router_settings: {enable_tag_filtering: true}
 general_settings: {master_key: sk-1234}
 ";
-
-/// A finished command.
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-/// A directory with a config.yaml to run commands in; nothing of the environment counts.
-struct Desk(TempDir);
-
-impl Desk {
-    fn with(config: &str) -> Desk {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("config.yaml"), config).unwrap();
-        Desk(directory)
-    }
-
-    fn run(&self, line: &str) -> Ended {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tagrail"));
-        let output =
-            command.args(shell::words(line)).current_dir(self.0.path()).env_clear().output().unwrap();
-        Ended {
-            code: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path().join("config.yaml")
-    }
-}
 
 #[test]
 fn check_sums_up_a_good_file() {
@@ -94,6 +59,22 @@ fn the_examples_have_no_mistakes() {
         }
     }
     assert!(seen > 0);
+}
+
+#[test]
+fn check_says_what_reservations_close_and_what_opens_without_them() {
+    let desk = Desk::with(&TIERS.replace("{master", "{reserved_tags: [paid], master"));
+    let ended = desk.run("check config.yaml");
+    assert_eq!(ended.code, 0, "{}", ended.out);
+    let words = "  reserved   paid\n             `tag_grants: false` would open paid-model\n";
+    assert!(ended.out.contains(words), "{}", ended.out);
+    let report: Value = serde_json::from_str(&desk.run("check config.yaml --json").out).unwrap();
+    assert_eq!(report["summary"]["closed"], json!(["paid-model"]));
+
+    let off = "{tag_grants: false, reserved_tags: [paid], master";
+    let ended = Desk::with(&TIERS.replace("{master", off)).run("check config.yaml");
+    assert!(ended.out.contains("every caller that names their tags reaches `paid-model`"), "{}", ended.out);
+    assert!(!ended.out.contains("would open"), "{}", ended.out);
 }
 
 #[test]
@@ -321,7 +302,18 @@ async fn explain_says_what_the_running_gateway_says() {
 #[test]
 fn help_comes_with_examples() {
     let desk = Desk::with(TIERS);
-    for line in ["--help", "serve --help", "demo --help", "check --help", "explain --help"] {
+    for line in [
+        "--help",
+        "serve --help",
+        "demo --help",
+        "check --help",
+        "explain --help",
+        "team --help",
+        "team new --help",
+        "key generate --help",
+        "spend report --help",
+        "import litellm --help",
+    ] {
         let ended = desk.run(line);
         assert_eq!(ended.code, 0);
         assert!(ended.out.contains("Examples:\n  tagrail"), "{line}: {}", ended.out);
@@ -336,7 +328,8 @@ async fn flags_of_litellm_are_understood_or_named() {
     let config = desk.path();
     let arguments = ["--config", config.to_str().unwrap(), "--port", "0", "--host", "127.0.0.1"];
     let more = ["--num_workers", "1", "--detailed_debug", "--telemetry", "False", "--run_gunicorn"];
-    let mut program = Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments.iter().chain(&more), &[]);
+    let data = [("TAGRAIL_DATA_DIR", desk.folder())];
+    let mut program = Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments.iter().chain(&more), &data);
     program.line("--telemetry is ignored");
     program.line("--run-gunicorn is ignored");
     program.line("on http://127.0.0.1:");
@@ -369,13 +362,15 @@ async fn without_a_master_key_it_listens_on_loopback_alone() {
     let desk = Desk::with(&open);
     let config = desk.path();
     let arguments = ["--config", config.to_str().unwrap(), "--port", "0"];
-    let mut program = Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &[]);
+    let data = [("TAGRAIL_DATA_DIR", desk.folder())];
+    let mut program = Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &data);
     program.line("no master key");
     program.line("on http://127.0.0.1:");
 
     let locked = config_text(&[deployment("m", "up", &[], &upstream.base())], &json!({}));
     std::fs::write(&config, locked).unwrap();
-    Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &[]).line("on http://0.0.0.0:");
+    drop(program);
+    Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &data).line("on http://0.0.0.0:");
 }
 
 #[test]
@@ -391,7 +386,8 @@ fn without_a_master_key_no_other_host_is_started_on() {
     let config = desk.path();
     for host in ["localhost", "127.0.0.2", "::ffff:127.0.0.1"] {
         let arguments = ["--config", config.to_str().unwrap(), "--port", "0", "--host", host];
-        Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &[]).line("on http://");
+        let data = [("TAGRAIL_DATA_DIR", desk.folder())];
+        Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &data).line("on http://");
     }
 }
 
@@ -402,6 +398,9 @@ async fn every_line_that_the_demo_prints_works() {
     let mut promised = None;
     let mut tried = 0;
     for line in gateway.program.seen().to_vec() {
+        if line.starts_with("# teams") {
+            break;
+        }
         if let Some((_, header)) = line.split_once("; look for  ") {
             promised = Some(header.to_owned());
         }
@@ -413,7 +412,42 @@ async fn every_line_that_the_demo_prints_works() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 9);
+    assert_eq!(tried, 9, "and the teams' lines have a test of their own");
+}
+
+#[tokio::test]
+async fn the_teams_of_the_demo_are_made_as_it_prints_and_gone_when_it_ends() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::demo_in(temporary.path());
+    gateway.program.line("Ctrl-C");
+    let (mut kept, mut promised, mut answered) = (Vec::<(String, String)>::new(), None, 0);
+    for mut line in gateway.program.seen().to_vec() {
+        for (name, value) in &kept {
+            line = line.replace(&format!("${name}"), value);
+        }
+        if let Some(header) = line.strip_prefix("# look for  ") {
+            promised = Some(header.to_owned());
+        } else if let Some((name, rest)) = line.split_once("=$(") {
+            // What the pipe behind it would take out of the answer.
+            let (command, pipe) = rest.split_once(" | grep -o ").unwrap();
+            let field = pipe.split('"').nth(1).unwrap();
+            let printed = shell::curl(&shell::words(command)[1..], gateway.address).await;
+            let needle = format!("\"{field}\":\"");
+            let value = printed.split(&needle).nth(1).unwrap_or_else(|| panic!("{line}\n{printed}"));
+            kept.push((name.to_owned(), value.split('"').next().unwrap().to_owned()));
+        } else if let Some(promised) = promised.take() {
+            let printed = shell::curl(&shell::words(&line)[1..], gateway.address).await;
+            assert!(printed.contains(&promised), "{line}\n{printed}");
+            answered += 1;
+        }
+    }
+    assert_eq!((kept.len(), answered), (4, 3));
+    let left = || std::fs::read_dir(temporary.path()).unwrap().count();
+    assert_eq!(left(), 1, "its teams are somewhere");
+    gateway.program.terminate();
+    let (status, lines) = gateway.program.end();
+    assert!(status.success(), "{lines:#?}");
+    assert_eq!(left(), 0, "and gone with it");
 }
 
 #[test]

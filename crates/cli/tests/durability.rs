@@ -154,21 +154,29 @@ impl Known {
     }
 }
 
+/// One call, every other one a stream; `None` when its reply did not come whole.
+fn call(client: &mut Client, key: &str, id: &str, number: usize, known: &mut Known) -> Option<()> {
+    let body = json!({
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "stream": number % 2 == 0,
+    });
+    *known.sent.entry(id.to_owned()).or_default() += 1;
+    let reply = client.call("POST", "/v1/chat/completions", key, id, &body)?;
+    assert_eq!((reply.status, reply.call_id.as_str()), (200, id), "{}", reply.body);
+    *known.whole.entry(id.to_owned()).or_default() += 1;
+    Some(())
+}
+
 /// Calls until the gateway is gone.
 fn keep_calling(address: SocketAddr, key: &str, name: &str) -> Known {
     let mut known = Known::default();
     let Some(mut client) = Client::connect(address) else { return known };
     for number in 0.. {
         let id = if number % 5 == 4 { REPEATED.to_owned() } else { format!("{name}-{number}") };
-        let body = json!({
-            "model": "m",
-            "messages": [{"role": "user", "content": "Hello"}],
-            "stream": number % 2 == 0,
-        });
-        *known.sent.entry(id.clone()).or_default() += 1;
-        let Some(reply) = client.call("POST", "/v1/chat/completions", key, &id, &body) else { break };
-        assert_eq!((reply.status, &reply.call_id), (200, &id), "{}", reply.body);
-        *known.whole.entry(id).or_default() += 1;
+        if call(&mut client, key, &id, number, &mut known).is_none() {
+            break;
+        }
     }
     known
 }
@@ -292,6 +300,41 @@ fn what_a_killed_gateway_left_is_settled_by_another_that_lives() {
         }
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+#[test]
+fn what_is_spent_while_the_database_is_gone_survives_kill_9_and_a_start_without_it() {
+    let upstream = FakeUpstream::start();
+    let directory = directory(&upstream);
+    let postgres = Postgres::start_own();
+    let database = postgres.create();
+    let environment = [("DATABASE_URL", database.as_str())];
+    let life = Life::begin(directory.path(), &environment);
+    let made = life.ask("POST", "/key/generate", &json!({}));
+    let key = made["key"].as_str().unwrap();
+    let mut known = Known::default();
+    let mut client = Client::connect(life.address).unwrap();
+    for number in 0..20 {
+        if number == 1 {
+            // The key is known by now.
+            postgres.stop();
+        }
+        assert!(call(&mut client, key, &format!("call-{number}"), number, &mut known).is_some());
+    }
+    life.kill();
+    let life = Life::begin(directory.path(), &environment);
+    postgres.start();
+    let deadline = Instant::now() + PATIENCE;
+    let rows: Value = loop {
+        let mut client = Client::connect(life.address).unwrap();
+        let reply = client.call("GET", "/spend/logs", MASTER, "", &Value::Null).unwrap();
+        if reply.status == 200 {
+            break serde_json::from_str(&reply.body).unwrap();
+        }
+        assert!(Instant::now() < deadline, "{}: {}", reply.status, reply.body);
+        thread::sleep(Duration::from_millis(50));
+    };
+    check(&known, rows.as_array().unwrap());
 }
 
 fn upstream_has_answered(upstream: &FakeUpstream, calls: usize) {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each file of tests uses its part")]
 
+mod desk;
 pub(crate) mod shell;
 
 use std::net::SocketAddr;
@@ -9,6 +10,8 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tagrail_testkit::{Client, Program, Response, post};
 use tempfile::TempDir;
+
+pub(crate) use desk::Desk;
 
 /// A running gateway; dropping it ends it.
 pub(crate) struct Gateway {
@@ -37,9 +40,19 @@ impl Gateway {
         )
     }
 
+    /// Whatever these arguments start.
+    pub(crate) fn with_arguments(arguments: &[&str]) -> Gateway {
+        Gateway::launch(arguments, &[], None)
+    }
+
     /// The demonstration.
     pub(crate) fn demo() -> Gateway {
         Gateway::launch(&["demo", "--port", "0"], &[], None)
+    }
+
+    /// The demonstration, with its own directory below this one.
+    pub(crate) fn demo_in(temporary: &std::path::Path) -> Gateway {
+        Gateway::launch(&["demo", "--port", "0"], &[("TMPDIR", temporary.to_str().unwrap())], None)
     }
 
     fn launch(arguments: &[&str], environment: &[(&str, &str)], directory: Option<TempDir>) -> Gateway {

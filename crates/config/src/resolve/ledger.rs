@@ -89,11 +89,12 @@ pub(super) fn reserved_tags(reader: &mut Reader<'_, '_>, router: &Router<'_>) ->
     tags
 }
 
-/// A tag without the spaces, the sign and the prefix that a request may put around it.
+/// A tag without the spaces, the prefix and the sign that a request may put around it. The prefix comes
+/// off before the sign, as it does in routing.
 pub(super) fn bare_tag<'a>(text: &'a str, prefix: &str) -> &'a str {
     let text = text.trim();
-    let text = text.strip_prefix(['!', '&']).unwrap_or(text);
-    text.strip_prefix(prefix).unwrap_or(text).trim()
+    let text = text.strip_prefix(prefix).unwrap_or(text);
+    text.strip_prefix(['!', '&']).unwrap_or(text).trim()
 }
 
 /// `fallback_price`: both prices, or it would hide that one is missing.

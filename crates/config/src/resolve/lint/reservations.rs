@@ -33,7 +33,7 @@ pub(super) fn look(seen: &Seen<'_>, groups: &[Group<'_>], findings: &mut Finding
         grants_off(seen, &closed, findings);
         return;
     }
-    let holders = seen.holdings.map(|holdings| holders(holdings, &seen.spec.tag_prefix));
+    let holders = seen.holdings.map(|holdings| holders(seen, holdings));
     for (member, tags) in &closed {
         if member.spec.tags.iter().any(|tag| tag == "default") {
             open_by_default(member, tags, findings);
@@ -108,14 +108,13 @@ fn open_by_default(member: &Member<'_>, tags: &[String], findings: &mut Findings
 }
 
 /// Names of teams by the tag that they hold.
-type Holders<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+type Holders<'a> = BTreeMap<String, BTreeSet<&'a str>>;
 
-fn holders<'a>(holdings: &'a Holdings, prefix: &str) -> Holders<'a> {
+fn holders<'a>(seen: &Seen<'_>, holdings: &'a Holdings) -> Holders<'a> {
     let mut holders = Holders::new();
     for (team, tags) in &holdings.teams {
-        // `!t` holds nothing.
-        for tag in tags.iter().filter(|tag| !tag.trim().starts_with('!')) {
-            holders.entry(ledger::bare_tag(tag, prefix)).or_default().insert(team);
+        for tag in seen.table.reserving(tags) {
+            holders.entry(tag).or_default().insert(team.as_str());
         }
     }
     holders
@@ -133,7 +132,7 @@ fn shared(member: &Member<'_>, tags: &[String], holders: Option<&Holders<'_>>, f
         Some(holders) => {
             let held: Vec<(&String, &BTreeSet<&str>)> = tags
                 .iter()
-                .map(|tag| (tag, holders.get(tag.as_str()).unwrap_or(&none)))
+                .map(|tag| (tag, holders.get(tag).unwrap_or(&none)))
                 .filter(|(_, teams)| !teams.is_empty())
                 .collect();
             // The same teams behind every tag share nothing that they would not share by one.
