@@ -122,8 +122,8 @@ pub trait Recorder: Send + Sync {
     }
 
     /// Whether everything of an [`Outcome`] is wanted. Otherwise what costs something to gather is left
-    /// empty: call id, names of models, tags, address, end user, decision, and estimates of tokens for
-    /// callers that nothing is counted against.
+    /// empty: call id, start by the clock, names of models, tags, address, end user, decision, and
+    /// estimates of tokens for callers that nothing is counted against.
     fn wants_details(&self) -> bool {
         true
     }

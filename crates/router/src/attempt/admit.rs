@@ -41,6 +41,21 @@ impl Attempts<'_> {
         reserved.map(|()| price).map_err(|over| Miss::Caller(Refusal::OverLimit(over)))
     }
 
+    /// A plan is as old as its call: what has been reserved since then is no choice of it any more.
+    pub(super) fn still_reaches(
+        &self,
+        question: Question<'_>,
+        deployment: DeploymentIndex,
+    ) -> Result<(), Miss> {
+        let snapshot = self.snapshot;
+        let caller = &question.call.caller;
+        if snapshot.as_caller(caller, |access| snapshot.table.reaches(deployment, access)) {
+            return Ok(());
+        }
+        let tags = question.tags.iter().map(|tag| tag.text.to_string()).collect();
+        Err(Miss::Unfit(Refusal::NoRoute(NoRoute::TagMismatch { tags })))
+    }
+
     /// Refuses a call whose client names a fallback that its lists do not admit, before anything is sent;
     /// the name asked for comes first. Gives the name at fault with the refusal.
     pub(super) fn admit_fallbacks(&self, question: Question<'_>) -> Result<(), Box<(Refusal, String)>> {

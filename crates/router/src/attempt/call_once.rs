@@ -56,6 +56,9 @@ impl<'a> Attempts<'a> {
     ) -> Result<Answer, Miss> {
         let (snapshot, decision) = (self.snapshot, &walk.decision);
         let settings = snapshot.deployment(deployment);
+        if walk.told.is_some() {
+            self.still_reaches(question, deployment)?;
+        }
         self.account.attempt(deployment, || walk.decided(&snapshot.table, question, self.groups));
         settings.target.admit(&question.call.envelope).map_err(|error| Miss::Unfit(Refusal::Body(error)))?;
         let upstream_model = snapshot.table.upstream_model(decision, deployment);

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use http::HeaderValue;
 use serde_json::{Value, json};
 use tagrail::routing::{AccessList, Holder, NoRoute, Policy, Reservations, TagOrigin};
 use tagrail::{Caller, Refusal};
-use tagrail_testkit::{Reply, config_text, deployment};
+use tagrail_testkit::{FakeUpstream, Gate, Reply, config_text, deployment};
 
 use crate::books::team;
 use crate::rig::{Rig, chat, resolved, served};
@@ -124,11 +125,40 @@ async fn a_new_reservation_holds_at_once_for_calls_under_an_old_configuration_to
     let old = rig.router.snapshot();
     rig.router
         .replace(resolved(&config_text(&[deployment("g", "new", &[], &rig.upstream.base())], &json!({}))));
-    let call = || chat("b", json!({"tags": ["teamB"]})).by(a(), http::HeaderValue::from_static("c"));
+    let call = || chat("b", json!({"tags": ["teamB"]})).by(a(), HeaderValue::from_static("c"));
     assert_eq!(served(&rig.router.call_under(&old, &call()).await.unwrap()), "b");
     rig.router.reserve(reserved(&["teamB"]));
     rig.router.call_under(&old, &call()).await.unwrap_err();
     assert_eq!(rig.asked(), ["b"]);
+}
+
+#[tokio::test]
+async fn a_retry_does_not_reach_what_was_reserved_since_the_call_came() {
+    for (since, asked) in [(&[][..], &["a", "b"][..]), (&["y"], &["a"])] {
+        let upstream = FakeUpstream::start();
+        let mut list =
+            [("a", "x"), ("b", "y")].map(|(id, tag)| deployment("g", id, &[tag], &upstream.base()));
+        list[0]["litellm_params"]["order"] = json!(1);
+        list[1]["litellm_params"]["order"] = json!(2);
+        let rig = Rig::of(upstream, &list, &json!({"router_settings": {"num_retries": 0}}));
+        let gate = Gate::shut();
+        rig.upstream.always("a", Reply::error(500).hold(&gate));
+        let call = chat("g", json!({"tags": ["y"]}))
+            .by(team(&["x"], Policy::default()), HeaderValue::from_static("c"));
+        let router = rig.router.clone();
+        let task =
+            tokio::spawn(
+                async move { router.call(&call).await.map_err(|error| error.refusal.status()).err() },
+            );
+        rig.upstream.exchange().await;
+        rig.router.reserve(reserved(since));
+        gate.open();
+        let status = task.await.unwrap();
+        assert_eq!(
+            (rig.asked(), status),
+            (asked.iter().map(|id| (*id).to_owned()).collect(), (!since.is_empty()).then_some(500))
+        );
+    }
 }
 
 #[tokio::test]
@@ -219,7 +249,7 @@ async fn an_explanation_is_the_callers_own() {
             verdicts.map(|verdict| explained.snapshot.spec(verdict.deployment).id.clone()).collect();
         (ids, explained.tags)
     };
-    let (ids, tags) = seen(call().by(a(), http::HeaderValue::from_static("c")));
+    let (ids, tags) = seen(call().by(a(), HeaderValue::from_static("c")));
     assert_eq!(ids, ["team-a"]);
     assert_eq!(tags, [("teamA".to_owned(), TagOrigin::Team), ("teamB".to_owned(), TagOrigin::Body)]);
     assert_eq!(seen(call()).0, ["team-a", "team-b"]);
