@@ -53,8 +53,6 @@ pub(crate) enum Holds {
     Duration,
     /// A duration, or `-1` for ever.
     Lifetime,
-    /// A moment in RFC 3339.
-    Moment,
     /// A list of strings.
     Texts,
     /// An object of strings.
@@ -191,17 +189,12 @@ impl Asked {
         self.fields.contains_key(name)
     }
 
-    /// Whether a field was written as `null`.
-    pub(crate) fn is_null(&self, name: &str) -> bool {
-        self.fields.get(name).is_some_and(Value::is_null)
-    }
-
     /// What a field holds; `None` also for `null`.
     pub(crate) fn value(&self, name: &str) -> Option<&Value> {
         self.fields.get(name).filter(|value| !value.is_null())
     }
 
-    /// A string; of durations, moments and choices too.
+    /// A string; of durations and choices too.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.value(name)?.as_str()
     }

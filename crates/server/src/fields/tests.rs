@@ -10,7 +10,6 @@ const FIELDS: &[Field] = lists![
         acts("role", Holds::OneOf(&["admin", "user"]), ""),
         acts("aliases", Holds::TextMap, ""),
         acts("models", Holds::Texts, ""),
-        acts("since", Holds::Moment, ""),
         acts("duration", Holds::Lifetime, ""),
         kept("guardrails", Holds::Texts, "nothing is guarded"),
     ],
@@ -42,7 +41,7 @@ fn what_fits_is_read() {
     assert_eq!((asked.money("max_budget"), asked.texts("models")), (Some(1.0), Some(vec!["g".to_owned()])));
     assert_eq!(asked.map("aliases").unwrap()["x"], "g");
     assert_eq!(asked.counts("model_rpm_limit").unwrap()["g"], 3);
-    assert!(asked.is_there("tpm_limit") && asked.is_null("tpm_limit") && asked.count("tpm_limit").is_none());
+    assert!(asked.is_there("tpm_limit") && asked.count("tpm_limit").is_none());
     assert!(!asked.is_there("role") && asked.warnings.is_empty());
 }
 
@@ -65,7 +64,6 @@ fn a_wrong_value_names_its_field() {
         (r#"{"model_rpm_limit": {"g": -1}}"#, 400, "model_rpm_limit.g"),
         (r#"{"role": "owner"}"#, 422, "role"),
         (r#"{"members": {}}"#, 422, "members"),
-        (r#"{"since": "yesterday"}"#, 422, "since"),
         (r#"{"metadata": "{}"}"#, 422, "metadata"),
         (r#"{"alias": "a\nb"}"#, 400, "alias"),
         (r#"{"budget_duration": 30}"#, 422, "budget_duration"),

@@ -2,7 +2,6 @@
 
 use http::StatusCode;
 use serde_json::{Map, Value};
-use tagrail_store::Timestamp;
 
 use crate::error::Problem;
 use crate::fields::{Field, Holds};
@@ -39,10 +38,6 @@ pub(super) fn checked(field: &Field, value: Value) -> Result<Value, Problem> {
         (Holds::Duration, Value::String(text)) => duration(name, text),
         (Holds::Lifetime, Value::String(text)) if text == "-1" => Ok(Value::String(text)),
         (Holds::Lifetime, Value::String(text)) => duration(name, text),
-        (Holds::Moment, Value::String(text)) => match Timestamp::parse(&text) {
-            Some(_) => Ok(Value::String(text)),
-            None => Err(wrong(name, "a moment, for instance 2026-11-21T19:42:47Z")),
-        },
         (Holds::OneOf(choices), Value::String(text)) => {
             if choices.contains(&text.as_str()) {
                 Ok(Value::String(text))
@@ -82,7 +77,6 @@ fn meant(holds: Holds) -> String {
         Holds::Money => "a number of US dollars, zero or more".to_owned(),
         Holds::Duration => "a duration as a string, for instance \"30d\"".to_owned(),
         Holds::Lifetime => "a duration as a string, for instance \"30d\", or \"-1\" for ever".to_owned(),
-        Holds::Moment => "a moment as a string, for instance \"2026-11-21T19:42:47Z\"".to_owned(),
         Holds::Texts => "a list of strings, for instance [\"a\", \"b\"]".to_owned(),
         Holds::TextMap => EXAMPLES.text_map.to_owned(),
         Holds::CountMap => EXAMPLES.count_map.to_owned(),

@@ -41,7 +41,6 @@ fn value(name: &str, schema: &Value) -> Value {
     }
     match schema["type"].get(0).and_then(Value::as_str) {
         Some("string") if schema["pattern"].is_string() => json!("7d"),
-        Some("string") if schema["format"] == "date-time" => json!("2030-01-01T00:00:00Z"),
         Some("string") => json!("x"),
         Some("boolean") => json!(true),
         Some("integer") => json!(3),

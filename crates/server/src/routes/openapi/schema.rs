@@ -28,7 +28,6 @@ pub(super) fn of(holds: Holds) -> Map<String, Value> {
         Holds::Money => json!({ "type": "number", "minimum": 0 }),
         Holds::Duration => json!({ "type": "string", "pattern": DURATION }),
         Holds::Lifetime => json!({ "type": "string", "pattern": format!("^-1$|{DURATION}") }),
-        Holds::Moment => json!({ "type": "string", "format": "date-time" }),
         Holds::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Holds::TextMap => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         Holds::CountMap => {

@@ -51,6 +51,11 @@ pub(super) async fn new(
         answer = made.shown(&of_key);
         asked.warnings.extend(of_key.warnings);
     }
+    if budgeted(&asked) {
+        let warning =
+            "`max_budget_in_team` of `teams` has no effect here: use max_budget of keys, users or the team";
+        asked.warnings.push(warning.to_owned());
+    }
     for (team, role) in &teams {
         join(&shared, team, &user, role).await?;
     }
@@ -145,6 +150,12 @@ fn teams(asked: &Asked) -> Result<Vec<(String, String)>, Problem> {
     teams.sort_unstable();
     teams.dedup_by(|one, other| one.0 == other.0);
     Ok(teams)
+}
+
+/// Whether somebody relies on a budget of the user in one team.
+fn budgeted(asked: &Asked) -> bool {
+    let mut teams = asked.value("teams").and_then(Value::as_array).into_iter().flatten();
+    teams.any(|team| team.get("max_budget_in_team").is_some_and(|budget| !budget.is_null()))
 }
 
 async fn join(shared: &Shared, team: &str, user: &User, role: &str) -> Result<(), Problem> {
