@@ -49,7 +49,7 @@ def config(url):
             deployment("plain", "openai/gpt-4o", "all-plain", []),
         ],
         "router_settings": {
-            "enable_tag_filtering": True, "num_retries": 1, "disable_cooldowns": True,
+            "enable_tag_filtering": True, "num_retries": 0, "disable_cooldowns": True,
             "model_group_alias": {"nickname": "solely"},
             "fallbacks": [{"failing": ["solely", "nickname", "hidden-solely", "solely/x"]}],
             "default_fallbacks": ["solely"],
