@@ -12,7 +12,7 @@ use crate::{
     User,
 };
 
-/// What is looked up for a call that waits. Longer than this, and the database counts as gone.
+/// What is looked up for a call that waits, and what keeps this process up to date. Longer than this, and the database counts as gone.
 const LOOKUP: Duration = Duration::from_secs(2);
 /// Everything else, but for whole batches.
 const MANAGEMENT: Duration = Duration::from_secs(15);
@@ -211,11 +211,11 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn reserved(&self) -> Result<(Generation, Vec<String>), StoreError> {
-        ask!(self, session => tag::reserved(&mut session))
+        ask!(self.lookup(), LOOKUP, session => tag::reserved(&mut session))
     }
 
     async fn changes(&self, since: Generation) -> Result<Changes, StoreError> {
-        ask!(self, session => changes(&mut session, since))
+        ask!(self.lookup(), LOOKUP, session => changes(&mut session, since))
     }
 
     async fn notified(&self) {

@@ -84,6 +84,7 @@ pub(crate) async fn a_writer_holds_up_no_lookup(place: Place) {
     let begun = std::time::Instant::now();
     for _ in 0..20 {
         assert!(store.identity("k").await.unwrap().is_some());
+        assert_eq!(store.changes(1).await.unwrap().generation, 1);
     }
     assert!(begun.elapsed().as_secs() < 1, "{:?}", begun.elapsed());
     drop(held);
