@@ -80,7 +80,7 @@ impl Principal {
         }
         let (what, id, unblock) = match &self.blocked {
             Some(Blocked::Team(id)) => ("Team", id, "/team/unblock"),
-            Some(Blocked::User(id)) => ("User", id, "/user/unblock"),
+            Some(Blocked::User(id)) => ("User", id, "/user/update"),
             Some(Blocked::Key) | None => return Ok(()),
         };
         let message = format!("{what}={id} is blocked. Update via `{unblock}` if you're an admin.");

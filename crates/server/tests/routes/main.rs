@@ -17,6 +17,7 @@ mod health;
 mod index;
 mod key;
 mod limits;
+mod members;
 mod metrics;
 mod model;
 mod model_info;

@@ -1,5 +1,7 @@
 //! `/user/*`.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, message};
@@ -184,6 +186,30 @@ async fn deleting_a_user_ends_its_keys_and_memberships() {
 }
 
 #[tokio::test]
+async fn a_blocked_users_keys_are_refused_at_once() {
+    let gateway = keeping(&json!({}));
+    let ann = told(&gateway, "/user/new", &json!({"user_id": "ann"})).await;
+    let ann = ann["key"].as_str().unwrap();
+    for (blocked, status) in [(false, 200), (true, 401), (false, 200)] {
+        let changed = told(&gateway, "/user/update", &json!({"user_id": "ann", "blocked": blocked})).await;
+        assert_eq!((&changed["data"]["blocked"], &changed["warnings"]), (&json!(blocked), &Value::Null));
+        assert_eq!(call_m(&gateway, ann).await.0, status, "{blocked}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_is_taken_away_is_gone_at_once() {
+    let gateway = keeping(&json!({}));
+    let ann = told(&gateway, "/user/new", &json!({"user_id": "ann", "user_role": "proxy_admin"})).await;
+    let ann = ann["key"].as_str().unwrap();
+    assert_eq!(post_as(&gateway, ann, "/team/new", &json!({})).await.status, 200);
+    let update = json!({"user_id": "ann", "user_role": "internal_user"});
+    // It may still do it, and then no more.
+    assert_eq!(post_as(&gateway, ann, "/user/update", &update).await.status, 200);
+    assert_eq!(post_as(&gateway, ann, "/team/new", &json!({})).await.status, 401);
+}
+
+#[tokio::test]
 async fn users_are_listed_page_by_page() {
     let gateway = keeping(&json!({}));
     for number in 0..3 {
@@ -215,5 +241,19 @@ async fn a_key_is_shown_once() {
     assert_eq!(user["warnings"], json!(["unknown field `password` is ignored"]));
     let everything = everything(&gateway).await;
     assert!(everything.contains(user["user_id"].as_str().unwrap()));
-    assert!(!everything.contains(user["key"].as_str().unwrap()) && !everything.contains("correct horse"));
+    let key = user["key"].as_str().unwrap();
+    assert!(!everything.contains(key) && !everything.contains("correct horse"));
+    let kept: Vec<_> = files(gateway.home()).iter().flat_map(|file| std::fs::read(file).unwrap()).collect();
+    let is_kept = |text: &str| kept.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(is_kept(user["user_id"].as_str().unwrap()), "the files are those that hold it");
+    assert!(!is_kept(key) && !is_kept("correct horse"));
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
+    }
+    files
 }

@@ -192,6 +192,10 @@ fn set(asked: &Asked, user: &mut User, now: Timestamp) {
     if asked.is_there("metadata") {
         user.metadata = asked.object("metadata").cloned().unwrap_or_default();
     }
+    // LiteLLM has no column for it, and so the record has not.
+    if let Some(blocked) = asked.flag("blocked") {
+        user.kept.insert("blocked".to_owned(), json!(blocked));
+    }
     asked.keep(KEPT, &mut user.kept);
     user.updated_at = now;
 }

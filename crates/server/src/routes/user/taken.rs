@@ -26,6 +26,7 @@ const ACTING: &[Field] = &[
         "Names, wildcards and access groups that its keys without a team may call; empty is everything.",
     ),
     acts("metadata", Holds::Object, "Anything."),
+    acts("blocked", Holds::Flag, "Whether all keys of the user are refused."),
 ];
 
 /// What LiteLLM knows and is kept.
@@ -39,7 +40,6 @@ pub(super) const KEPT: &[Field] = &[
     kept("config", Holds::Object, ""),
     kept("prompts", Holds::Texts, ""),
     kept("allowed_cache_controls", Holds::List, ""),
-    kept("blocked", Holds::Flag, "block the user's keys"),
     kept("permissions", Holds::Object, "use models and allowed_routes of keys"),
     kept("model_max_budget", Holds::Object, "use max_budget"),
     kept("budget_limits", Holds::List, "use max_budget and budget_duration"),
