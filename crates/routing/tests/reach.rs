@@ -64,7 +64,7 @@ fn tags_of<'a>(world: &'a World, id: &str) -> &'a [String] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nobody_is_ever_sent_beyond_reach(world in world::world()) {
