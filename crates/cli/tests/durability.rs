@@ -159,7 +159,7 @@ fn call(client: &mut Client, key: &str, id: &str, number: usize, known: &mut Kno
     let body = json!({
         "model": "m",
         "messages": [{"role": "user", "content": "Hello"}],
-        "stream": number % 2 == 0,
+        "stream": number.is_multiple_of(2),
     });
     *known.sent.entry(id.to_owned()).or_default() += 1;
     let reply = client.call("POST", "/v1/chat/completions", key, id, &body)?;

@@ -13,6 +13,9 @@ const BUDGETS: Duration = Duration::from_secs(1);
 /// How often rows are pruned.
 const PRUNING: Duration = Duration::from_secs(3600);
 
+/// After the start: what a crash left in the journal is read first, and known by rows that are there.
+const FIRST_PRUNING: Duration = Duration::from_secs(60);
+
 /// How many rows go in one transaction: others write meanwhile.
 const BATCH: u64 = 1000;
 
@@ -57,7 +60,7 @@ impl Upkeep {
     pub(crate) async fn run(self) {
         let mut ticks = interval(BUDGETS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut next_pruning = Instant::now();
+        let mut next_pruning = Instant::now() + FIRST_PRUNING;
         let mut pruning_failed = false;
         loop {
             ticks.tick().await;
