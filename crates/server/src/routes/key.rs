@@ -21,9 +21,10 @@ use http::Request;
 use serde_json::Value;
 
 use crate::app::Shared;
-use crate::caller::Admin;
+use crate::caller::{Admin, Known};
 use crate::error::Problem;
 use crate::fields::{Asked, Field};
+use crate::routes::team::members::maker;
 use crate::routes::{Needs, Route};
 
 /// LiteLLM's name for the holder of the master key.
@@ -85,12 +86,13 @@ pub(crate) fn router() -> axum::Router<Shared> {
 /// `POST /key/generate`.
 async fn generate(
     _: Admin,
+    known: Known,
     State(shared): State<Shared>,
     request: Request<Body>,
 ) -> Result<Json<Value>, Problem> {
     let general = &shared.router.snapshot().general;
     let asked = Asked::read(request, general, taken::GENERATE).await?;
-    let made = made::create(&shared.ledger, general, &asked, OPERATOR).await?;
+    let made = made::create(&shared.ledger, general, &asked, &maker(&known)).await?;
     let answer = Value::Object(made.shown(&asked));
     Ok(asked.answered(answer))
 }

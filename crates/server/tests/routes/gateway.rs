@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tagrail::Router;
 use tagrail_server::{Clock, Ledger, LedgerParts, Metrics, Opening, Parts, Running, Shutdown, serve};
-use tagrail_testkit::{Client, FakeUpstream, PATIENCE, Response, config_text, deployment};
+use tagrail_testkit::{Client, FakeUpstream, PATIENCE, Postgres, Response, config_text, deployment};
 
 /// The header that [`config_text`]'s master key goes into.
 pub(crate) const KEY: (&str, &str) = ("authorization", "Bearer sk-1234");
@@ -51,7 +51,11 @@ impl Gateway {
     /// The same by a clock of the test's.
     pub(crate) fn keeping_at(text: &str, clock: Clock) -> Gateway {
         let home = tempfile::tempdir().unwrap();
-        let database = home.path().join("tagrail.db").display().to_string();
+        // `TAGRAIL_TEST_STORE=postgresql` runs the same tests on the other store.
+        let database = match std::env::var("TAGRAIL_TEST_STORE").as_deref() {
+            Ok("postgresql") => Postgres::database(),
+            _ => home.path().join("tagrail.db").display().to_string(),
+        };
         let (router, metrics) = router(text);
         let open = move || {
             let database = database.clone();

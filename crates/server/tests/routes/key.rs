@@ -255,6 +255,19 @@ async fn an_update_changes_what_it_names_and_tags_survive_new_metadata() {
 }
 
 #[tokio::test]
+async fn who_made_a_key_is_written_down() {
+    let upstream = FakeUpstream::start();
+    let gateway = keeping(&upstream);
+    gateway
+        .done("/user/new", &json!({"user_id": "ada", "user_role": "proxy_admin", "auto_create_key": false}))
+        .await;
+    let ada = gateway.key(&json!({"user_id": "ada"})).await;
+    let made = gateway.post_as(&ada, "/key/generate", &json!({})).await.json();
+    assert_eq!(made["created_by"], "ada");
+    assert_eq!(gateway.info(made["key"].as_str().unwrap()).await["created_by"], "ada");
+}
+
+#[tokio::test]
 async fn updates_at_the_same_time_are_all_kept() {
     let upstream = FakeUpstream::start();
     let gateway = keeping(&upstream);

@@ -36,7 +36,9 @@ pub(super) fn of_route(route: &Route) -> Value {
     }
     if !route.body.is_empty() {
         let content = json!({ "application/json": { "schema": schema::of_body(route.body) } });
-        operation.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
+        // Where the path says which, the body has nothing that must be said.
+        let is_required = !route.path.contains('{');
+        operation.insert("requestBody".to_owned(), json!({ "required": is_required, "content": content }));
     } else if route.path == "/route/explain" {
         let content =
             json!({ "application/json": { "schema": { "$ref": "#/components/schemas/ModelCall" } } });
