@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::remote::{Remote, RemoteFlags};
+use crate::report::plural;
 use crate::table::{self, lines, table};
 use crate::terms::{Terms, put};
 
@@ -177,18 +178,7 @@ pub(crate) fn run(flags: &KeyFlags) -> Result<(), Failure> {
             let answer = remote.get("/key/info", &[("key", named)])?;
             remote.show(&answer, |answer| one(answer.get("info").unwrap_or(answer)));
         }
-        Command::Delete { named, aliases } => {
-            let mut body = Map::new();
-            for (field, list) in [("keys", named), ("key_aliases", aliases)] {
-                if !list.is_empty() {
-                    body.insert(field.to_owned(), json!(list));
-                }
-            }
-            let answer = remote.post("/key/delete", &Value::Object(body))?;
-            remote.show(&answer, |_| {
-                format!("{} deleted\n", crate::report::plural(named.len() + aliases.len(), "key"))
-            });
-        }
+        Command::Delete { named, aliases } => delete(&remote, named, aliases)?,
         Command::Block { named } => {
             let answer = remote.post("/key/block", &json!({"key": named}))?;
             remote.show(&answer, |answer| format!("blocked: {}\n", table::text(answer, "key_name")));
@@ -202,6 +192,18 @@ pub(crate) fn run(flags: &KeyFlags) -> Result<(), Failure> {
             remote.show(&answer, new);
         }
     }
+    Ok(())
+}
+
+fn delete(remote: &Remote, named: &[String], aliases: &[String]) -> Result<(), Failure> {
+    let mut body = Map::new();
+    for (field, list) in [("keys", named), ("key_aliases", aliases)] {
+        if !list.is_empty() {
+            body.insert(field.to_owned(), json!(list));
+        }
+    }
+    let answer = remote.post("/key/delete", &Value::Object(body))?;
+    remote.show(&answer, |_| format!("{} deleted\n", plural(named.len() + aliases.len(), "key")));
     Ok(())
 }
 

@@ -15,7 +15,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tagrail_testkit::{FakeUpstream, Program, config_text, deployment};
 
-use gateway::{Desk, Gateway, shell};
+use gateway::desk::Desk;
+use gateway::{Gateway, shell};
 
 const TIERS: &str = "\
 model_list:

@@ -12,7 +12,8 @@ mod gateway;
 use serde_json::{Value, json};
 use tagrail_testkit::{FakeUpstream, Postgres, Program, config_text, deployment, post};
 
-use gateway::{Desk, Gateway, chat_body};
+use gateway::desk::Desk;
+use gateway::{Gateway, chat_body};
 
 const MASTER: (&str, &str) = ("TAGRAIL_MASTER_KEY", "sk-1234");
 

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each file of tests uses its part")]
 
-mod desk;
+pub(crate) mod desk;
 pub(crate) mod shell;
 
 use std::net::SocketAddr;
@@ -10,8 +10,6 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tagrail_testkit::{Client, Program, Response, post};
 use tempfile::TempDir;
-
-pub(crate) use desk::Desk;
 
 /// A running gateway; dropping it ends it.
 pub(crate) struct Gateway {
