@@ -53,6 +53,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// was not their fault.
 const LOOK_UP: Duration = Duration::from_secs(4);
 
+/// The same while the store does not answer.
+const LOOK_UP_AGAIN: Duration = Duration::from_millis(500);
+
 /// How long is waited for what is still in the journal: at the end, after which the rest is read at the
 /// next start, and for sums that are asked for.
 const LAST_DRAIN: Duration = Duration::from_secs(5);
@@ -161,7 +164,9 @@ impl Ledger {
         }
         let load = || {
             let (books, hash) = (books.clone(), *hash);
-            open.run_plain(async move { in_time(LOOK_UP, books.look_up(&hash)).await })
+            // What is known to be gone need not be waited for; it may have come back just now.
+            let limit = if books.connected() { LOOK_UP } else { LOOK_UP_AGAIN };
+            open.run_plain(async move { in_time(limit, books.look_up(&hash)).await })
         };
         books.known.find(hash, load).await.map_err(|_| unchecked())
     }

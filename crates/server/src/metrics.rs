@@ -45,18 +45,15 @@ pub struct Metrics {
     store: StoreGauges,
 }
 
-/// A family with no labels shows nothing until it is set.
-type Unlabelled = [(&'static str, &'static str); 0];
-
-/// How the store and the way to it are. Nothing is shown of a gateway without one.
+/// How the store and the way to it are; all zero for a gateway without one.
 #[derive(Debug, Default)]
 struct StoreGauges {
-    connected: Family<Unlabelled, Gauge>,
-    waiting: Family<Unlabelled, Gauge>,
-    lost: Family<Unlabelled, Gauge>,
-    damaged: Family<Unlabelled, Gauge>,
-    behind: Family<Unlabelled, Gauge>,
-    failing: Family<Unlabelled, Gauge>,
+    unreachable: Gauge,
+    waiting: Gauge,
+    lost: Gauge,
+    damaged: Gauge,
+    behind: Gauge,
+    failing: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -195,9 +192,9 @@ impl Metrics {
             "Calls that were refused for a limit or a budget, by whose it was",
             self.over_limit.clone(),
         );
-        let StoreGauges { connected, waiting, lost, damaged, behind, failing } = &self.store;
+        let StoreGauges { unreachable, waiting, lost, damaged, behind, failing } = &self.store;
         for (name, help, gauge) in [
-            ("database_connected", "Whether the database answers", connected),
+            ("database_unreachable", "Whether there is a database that does not answer", unreachable),
             (
                 "journal_waiting_rows",
                 "Rows of spend that could not be written down and wait in memory",
@@ -259,10 +256,10 @@ impl Metrics {
 
     /// Takes down how the store and the journal are.
     pub(crate) fn set_store(&self, connected: bool, journal: &JournalHealth) {
-        let of = |gauge: &Family<Unlabelled, Gauge>, value: u64| {
-            gauge.get_or_create(&[]).set(i64::try_from(value).unwrap_or(i64::MAX));
+        let of = |gauge: &Gauge, value: u64| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
-        of(&self.store.connected, u64::from(connected));
+        of(&self.store.unreachable, u64::from(!connected));
         of(&self.store.waiting, journal.waiting);
         of(&self.store.lost, journal.lost);
         of(&self.store.damaged, journal.damaged);
@@ -485,6 +482,17 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         metrics.recorder().cooled("one", Duration::from_secs(5));
         assert!(metrics.text().contains("tagrail_deployment_cooldowns_total{deployment=\"one\"} 1"));
+    }
+
+    #[test]
+    fn the_store_and_the_journal_are_told_of() {
+        let metrics = Metrics::new();
+        assert!(metrics.plain_text().contains("\ntagrail_database_unreachable 0\n"));
+        metrics.set_store(false, &JournalHealth { behind: 7, ..JournalHealth::default() });
+        for line in ["tagrail_database_unreachable 1", "tagrail_journal_behind_bytes 7"] {
+            let text = metrics.plain_text();
+            assert!(text.lines().any(|seen| seen == line), "{line} is not in\n{text}");
+        }
     }
 
     #[test]

@@ -173,6 +173,10 @@ impl<'a> Refused<'a> {
 
     /// Says behind LiteLLM's text what can be done about it.
     fn helped(self, mut problem: Problem, no_route: &NoRoute) -> Problem {
+        // They have said it all.
+        if let NoRoute::ModelDenied { .. } | NoRoute::ReservationsUnknown = no_route {
+            return problem;
+        }
         let message = &mut problem.0.message;
         if self.is_privy() {
             if let NoRoute::TagMismatch { .. } = no_route {

@@ -151,7 +151,7 @@ impl Books {
     pub(super) fn set_connected(&self, connected: bool) {
         if self.connected.swap(connected, Ordering::Relaxed) != connected {
             if connected {
-                tracing::info!("the database answers");
+                tracing::info!("the database is connected");
             } else {
                 tracing::warn!("the database cannot be reached; keys that are known keep working");
             }

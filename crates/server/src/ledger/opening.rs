@@ -107,7 +107,7 @@ pub(super) fn open(parts: LedgerParts) -> Result<(Arc<Books>, StoreThread), Open
         let _ = told.send(opening.begin().await);
     });
     match first.recv_timeout(FIRST_ANSWER) {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => books.set_connected(true),
         Ok(Err(StoreError::Unavailable(why))) if patient => {
             tracing::warn!(why, "the database cannot be reached; keys are answered with 503 until it can");
         }

@@ -1,0 +1,134 @@
+//! Budgets over real sockets: what is left is served, and no more than one call beyond it.
+
+use serde_json::{Value, json};
+use tagrail_testkit::{FakeUpstream, Gate, Reply};
+
+use crate::rig::{CHAT, Server, chat, databases, priced, told};
+
+/// What one call costs, and is estimated at.
+const CALL: f64 = 0.03;
+
+#[tokio::test]
+async fn the_call_that_crosses_a_budget_is_served_and_the_next_one_is_not() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    for database in databases {
+        let server = Server::start(&priced(&upstream), &database);
+        let key = server.key(json!({"max_budget": 0.05})).await;
+        let first = server.chat(&key).await;
+        assert_eq!((first.status, first.header("x-litellm-key-spend")), (200, "0.03"), "{}", first.text());
+        assert_eq!(first.header("x-litellm-key-max-budget"), "0.05");
+        let second = server.chat(&key).await;
+        assert_eq!((second.status, second.header("x-litellm-key-spend")), (200, "0.06"));
+        let refused = server.chat(&key).await;
+        let end = &key[key.len() - 4..];
+        let text =
+            format!("Budget has been exceeded! Key=key (sk-...{end}) Current cost: 0.06, Max budget: 0.05");
+        assert_eq!((refused.status, told(&refused)), (429, ("budget_exceeded".to_owned(), text)));
+        assert_eq!(refused.json()["error"]["param"], Value::Null);
+        // More is given, and holds at once.
+        server.admin("/key/update", json!({"key": key, "max_budget": 1.0})).await;
+        assert_eq!(server.chat(&key).await.header("x-litellm-key-spend"), "0.09");
+    }
+}
+
+#[tokio::test]
+async fn teams_users_and_tags_have_budgets_and_what_a_former_process_spent_counts() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    for database in databases {
+        let server = Server::start(&priced(&upstream), &database);
+        let team = server.team(json!({"team_id": "reds", "max_budget": CALL})).await;
+        let user = json!({"user_id": "ann", "max_budget": CALL, "auto_create_key": false});
+        server.admin("/user/new", user).await;
+        server.admin("/tag/new", json!({"name": "gold", "max_budget": CALL})).await;
+        let keys = [
+            (server.key(json!({"team_id": team})).await, json!([]), "Team=reds"),
+            (server.key(json!({"user_id": "ann"})).await, json!([]), "User=ann"),
+            (server.key(json!({})).await, json!(["gold"]), "Tag=gold"),
+        ];
+        let body = |tags: &Value| {
+            let mut body = chat("m");
+            body["tags"] = tags.clone();
+            body
+        };
+        for (key, tags, _) in &keys {
+            let answered = server.post(CHAT, key, &body(tags)).await;
+            assert_eq!(answered.status, 200, "{}", answered.text());
+        }
+        let refused = async |server: &Server| {
+            for (key, tags, who) in &keys {
+                let refused = server.post(CHAT, key, &body(tags)).await;
+                assert_eq!(refused.status, 429, "{who}: {}", refused.text());
+                let text = format!("Budget has been exceeded! {who} Current cost: 0.03, Max budget: 0.03");
+                assert_eq!(told(&refused).1, text);
+            }
+        };
+        refused(&server).await;
+        server.stop();
+        let server = Server::start(&priced(&upstream), &database);
+        refused(&server).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_reserved_by_a_call_under_way_is_not_there_for_others() {
+    let upstream = FakeUpstream::start();
+    let (_home, [database, _]) = databases();
+    let server = Server::start_at(&priced(&upstream), &database, tagrail_server::Clock::default(), 2);
+    let key = server.key(json!({"max_budget": 0.04})).await;
+    let gate = Gate::shut();
+    upstream.reply(Reply::default().hold(&gate));
+    let (address, bearer) = (server.address, format!("Bearer {key}"));
+    let first = tokio::spawn(async move {
+        tagrail_testkit::post(address, CHAT, &[("authorization", &bearer)], &chat("m")).await
+    });
+    upstream.exchange().await;
+    let refused = server.chat(&key).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
+    assert!(told(&refused).1.ends_with("reserved for calls that are under way"), "{}", refused.text());
+    gate.open();
+    assert_eq!(first.await.unwrap().status, 200);
+    assert_eq!(server.chat(&key).await.status, 200);
+}
+
+#[tokio::test]
+async fn sixty_four_clients_cross_a_budget_by_one_call_at_most() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    for database in databases {
+        let server = Server::start_at(&priced(&upstream), &database, tagrail_server::Clock::default(), 2);
+        let budget = 10.0 * CALL;
+        let key = server.key(json!({"max_budget": budget})).await;
+        let bearer = format!("Bearer {key}");
+        let clients: Vec<_> = (0..64)
+            .map(|_| {
+                let (address, bearer) = (server.address, bearer.clone());
+                tokio::spawn(async move {
+                    let mut answered = 0;
+                    for _ in 0..3 {
+                        let chat = chat("m");
+                        let response =
+                            tagrail_testkit::post(address, CHAT, &[("authorization", &bearer)], &chat).await;
+                        assert!(matches!(response.status, 200 | 429), "{}", response.text());
+                        answered += usize::from(response.status == 200);
+                    }
+                    answered
+                })
+            })
+            .collect();
+        let mut answered = 0;
+        for client in clients {
+            answered += client.await.unwrap();
+        }
+        // Whoever comes alone is still served, as long as anything is left.
+        while server.chat(&key).await.status == 200 {
+            answered += 1;
+        }
+        let info = server.look(&format!("/key/info?key={key}")).await.json();
+        let spent = info["info"]["spend"].as_f64().unwrap();
+        assert!(spent >= budget - 1e-9, "{spent}: nothing is refused that is left");
+        assert!(spent <= budget + CALL + 1e-9, "{spent}: one call beyond at most");
+        assert!((spent - CALL * answered as f64).abs() < 1e-9, "{spent} for {answered} calls");
+    }
+}

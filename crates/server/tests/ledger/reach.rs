@@ -1,0 +1,207 @@
+//! What callers are shown: what they may reach, and not a word of the rest.
+
+use serde_json::{Value, json};
+use tagrail_testkit::{FakeUpstream, config_text, deployment};
+
+use crate::rig::{CHAT, Server, chat, databases, told};
+
+/// What is team B's alone has `hidden` in its name.
+fn config(upstream: &FakeUpstream) -> String {
+    let of = |group: &str, id: &str, tags: &[&str]| deployment(group, id, tags, &upstream.base());
+    let mut wild = of("wild/*", "wild", &["default"]);
+    wild["litellm_params"]["model"] = json!("openai/*");
+    let mut hidden_wild = of("hiddenwild/*", "hidden-wild", &["hiddenB"]);
+    hidden_wild["litellm_params"]["model"] = json!("openai/*");
+    let mut both = of("shared", "both", &["teamA", "hiddenB"]);
+    both["model_info"]["access_groups"] = json!(["both-group"]);
+    let all = [
+        of("shared", "a-shared", &["teamA"]),
+        of("shared", "hidden-shared", &["hiddenB"]),
+        of("shared", "hidden-c", &["hiddenC"]),
+        of("shared", "everybody", &["default"]),
+        both,
+        of("hidden-solely", "hidden-solely", &["hiddenB"]),
+        of("plain", "plain", &[]),
+        of("failing", "failing", &[]),
+        wild,
+        hidden_wild,
+    ];
+    let more = json!({"router_settings": {
+        "num_retries": 0,
+        "fallbacks": [{"failing": ["hidden-solely", "plain"]}],
+        "default_fallbacks": ["hidden-solely"],
+    }});
+    config_text(&all, &more)
+}
+
+struct Teams {
+    server: Server,
+    a: String,
+    b: String,
+    nobody: String,
+    team_b: String,
+}
+
+async fn teams(upstream: &FakeUpstream, database: &str) -> Teams {
+    let server = Server::start(&config(upstream), database);
+    let team_a = server.team(json!({"tags": ["teamA"]})).await;
+    server.team(json!({"tags": ["hiddenC"]})).await;
+    let team_b = server.team(json!({"tags": ["hiddenB"], "team_id": "id-of-b"})).await;
+    Teams {
+        a: server.key(json!({"team_id": team_a})).await,
+        b: server.key(json!({"team_id": team_b})).await,
+        nobody: server.key(json!({})).await,
+        team_b,
+        server,
+    }
+}
+
+fn ids(list: &Value, field: &str) -> Vec<String> {
+    let rows = list["data"].as_array().unwrap_or_else(|| panic!("{list}"));
+    rows.iter().map(|row| row[field].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn listings_and_information_end_where_reach_does() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    for database in databases {
+        let Teams { server, a, b, nobody, .. } = teams(&upstream, &database).await;
+        for key in [&a, &nobody] {
+            for path in [
+                "/v1/models",
+                "/models",
+                "/v1/models?return_wildcard_routes=true&include_model_access_groups=true",
+                "/model/info",
+                "/v1/model/info",
+                "/model_group/info",
+            ] {
+                let shown = server.get(path, key).await;
+                assert_eq!(shown.status, 200, "{path}");
+                let text = shown.text();
+                assert!(!text.contains("hidden"), "{path}: {text}");
+                assert!(text.contains("shared") && text.contains("plain"), "{path}: {text}");
+                assert!(path.contains("info") || text.contains("wild/gpt-4o"), "{path}: {text}");
+            }
+            for name in ["hidden-solely", "hidden-shared", "hiddenwild/gpt-4o", "hiddenwild/*"] {
+                let shown = server.get(&format!("/v1/models/{name}"), key).await;
+                assert_eq!(shown.status, 404, "{name}");
+            }
+            assert_eq!(server.get("/v1/models/wild/gpt-4o", key).await.status, 200);
+            assert!(
+                ids(
+                    &server.get("/model/info?litellm_model_id=hidden-shared", key).await.json(),
+                    "model_name"
+                )
+                .is_empty()
+            );
+        }
+        let seen = ids(&server.get("/v1/models", &b).await.json(), "id");
+        assert!(
+            seen.iter().any(|name| name == "hidden-solely")
+                && seen.iter().any(|name| name == "hiddenwild/gpt-4o")
+        );
+        assert_eq!(server.get("/v1/models/hidden-solely", &b).await.status, 200);
+        let all = server.look("/model/info").await.text();
+        assert!(all.contains("hidden-shared") && all.contains("both-group"), "the admin sees all");
+    }
+}
+
+#[tokio::test]
+async fn lists_of_models_filter_listings_like_calls() {
+    let upstream = FakeUpstream::start();
+    let (_home, [database, _]) = databases();
+    let server = Server::start(&config(&upstream), &database);
+    let body = json!({"models": ["plain", "wild/gpt-4o*"], "aliases": {"mine": "plain"}});
+    let key = server.key(body).await;
+    let names = ids(&server.get("/v1/models", &key).await.json(), "id");
+    assert!(names.contains(&"plain".to_owned()) && names.contains(&"wild/gpt-4o".to_owned()), "{names:?}");
+    for name in &names {
+        assert!(name == "plain" || name.starts_with("wild/gpt-4o"), "{name}");
+    }
+    // Every name that is shown can be called, and what is not shown cannot.
+    for (name, status) in
+        [("plain", 200), ("wild/gpt-4o", 200), ("shared", 403), ("wild/o1", 403), ("mine", 403)]
+    {
+        assert_eq!(server.post(CHAT, &key, &chat(name)).await.status, status, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn explanations_tell_callers_of_their_own_and_admins_of_all() {
+    let upstream = FakeUpstream::start();
+    let (_home, [database, _]) = databases();
+    let Teams { server, a, b, team_b, .. } = teams(&upstream, &database).await;
+    for model in ["shared", "failing", "hidden-shared", "wild/gpt-4o"] {
+        let shown = server.post("/route/explain", &a, &chat(model)).await;
+        assert_eq!(shown.status, 200, "{}", shown.text());
+        let text = shown
+            .text()
+            .replace(&format!("\"model\":\"{model}\""), "")
+            .replace(&format!("model={model}"), "");
+        let text = if model.contains("hidden") { text.replace("Group=hidden-shared", "") } else { text };
+        assert!(!text.contains("hidden"), "{model}: {text}");
+    }
+    let mine = server.post("/route/explain", &a, &chat("shared")).await.json();
+    assert_eq!(mine["tags"], json!([{"tag": "teamA", "from": "team"}]));
+
+    // The admin asks as team A's key, by the key, by its hash, and as team B.
+    for query in [format!("key={a}"), format!("key={}", sha(&a))] {
+        let shown = server.post(&format!("/route/explain?{query}"), "sk-1234", &chat("shared")).await.json();
+        let removed: Vec<_> = shown["deployments"].as_array().unwrap().iter().collect();
+        let hidden = removed
+            .iter()
+            .find(|verdict| verdict["id"] == "hidden-shared")
+            .unwrap_or_else(|| panic!("{shown}"));
+        assert_eq!((&hidden["kept"], hidden["stage"].as_str()), (&json!(false), Some("reserved")), "{shown}");
+        assert_ne!(shown["decision"]["first"], "hidden-shared");
+    }
+    let shown =
+        server.post(&format!("/route/explain?team_id={team_b}"), "sk-1234", &chat("hidden-solely")).await;
+    assert_eq!(shown.json()["decision"]["first"], "hidden-solely", "{}", shown.text());
+    assert_eq!(server.post("/route/explain?team_id=none", "sk-1234", &chat("shared")).await.status, 404);
+    // Nobody else asks as somebody else, whether there is such a one or not.
+    for query in [format!("key={b}"), format!("team_id={team_b}"), "team_id=none".to_owned()] {
+        let denied = server.post(&format!("/route/explain?{query}"), &a, &chat("shared")).await;
+        assert_eq!((denied.status, told(&denied).0.as_str()), (401, "auth_error"), "{query}");
+    }
+}
+
+fn sha(key: &str) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn errors_name_nothing_that_the_caller_did_not_send() {
+    let upstream = FakeUpstream::start();
+    upstream.always("failing", tagrail_testkit::Reply::error(500));
+    let (_home, [database, _]) = databases();
+    let Teams { server, a, nobody, .. } = teams(&upstream, &database).await;
+    let with_tags = |model: &str, tags: Value| {
+        let mut body = chat(model);
+        body["tags"] = tags;
+        body
+    };
+    for key in [&a, &nobody] {
+        for body in [
+            with_tags("shared", json!(["nope"])),
+            with_tags("shared", json!(["&nope"])),
+            with_tags("shared", json!(["!teamA", "!default"])),
+            chat("nobody-has-this"),
+            with_tags("failing", json!(["!plain"])),
+        ] {
+            let response = server.post(CHAT, key, &body).await;
+            assert!(!response.text().contains("hidden"), "{body}: {}", response.text());
+            assert!(response.headers.iter().all(|(_, value)| !value.to_str().unwrap().contains("hidden")));
+        }
+        // A reserved tag answers like one that nobody has.
+        let answer = async |tag: &str| {
+            let response = server.post(CHAT, key, &with_tags("shared", json!([tag]))).await;
+            (response.status, response.text().replace(tag, "TAG"))
+        };
+        assert_eq!(answer("hiddenC").await, answer("nope").await);
+        let (reserved, unknown) = (answer("&hiddenC").await, answer("&nope").await);
+        assert_eq!(reserved, unknown);
+    }
+}
