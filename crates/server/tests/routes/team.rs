@@ -161,6 +161,22 @@ async fn a_tag_granted_to_a_team_is_reserved_when_the_answer_is_there() {
 }
 
 #[tokio::test]
+async fn where_tags_keep_nobody_out_the_answer_says_so() {
+    let gateway = keeping(&json!({"general_settings": {"tag_grants": false}}));
+    let outsider = key(&gateway, &json!({})).await;
+    let new = told(&gateway, "/team/new", &json!({"tags": ["teamA"]})).await;
+    assert!(new["warnings"][0].as_str().unwrap().contains("keep nobody else out"), "{new}");
+    let mut body = chat("m");
+    body["tags"] = json!(["teamA"]);
+    assert_eq!(call(&gateway, &outsider, &body).await, (200, "a".to_owned()));
+    let id = &new["team_id"];
+    let updated = told(&gateway, "/team/update", &json!({"team_id": id, "rpm_limit": 1})).await;
+    assert_eq!(updated["warnings"], Value::Null);
+    let updated = told(&gateway, "/team/update", &json!({"team_id": id, "tags": ["default"]})).await;
+    assert_eq!(updated["warnings"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_metadata_update_keeps_tags_unless_they_are_named() {
     let gateway = keeping(&json!({}));
     let id = team(&gateway, &json!({"metadata": {"a": 1, "tags": ["teamA"]}})).await;

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
+use tagrail::Snapshot;
 use tagrail_store::{Store, StoreError, Team, Timestamp};
 
 use crate::app::Shared;
@@ -28,15 +29,16 @@ pub(super) async fn new(
     State(shared): State<Shared>,
     request: Request<Body>,
 ) -> Result<Json<Value>, Problem> {
-    let general = &shared.router.snapshot().general;
-    let asked = Asked::read(request, general, taken::NEW).await?;
+    let snapshot = shared.router.snapshot();
+    let mut asked = Asked::read(request, &snapshot.general, taken::NEW).await?;
     let now = Timestamp::now();
     let id = asked.said("team_id").unwrap_or_else(drawn_uuid);
     let mut team = Team { id, created_at: now, ..Team::default() };
     set(&asked, &mut team, now)?;
     team.members = members::read(asked.value("members_with_roles"), "members_with_roles")?;
     members::include_maker(&known, &mut team.members);
-    let reserving = shared.router.snapshot().table.reserving(&team.tags);
+    let reserving = snapshot.table.reserving(&team.tags);
+    warn(&mut asked, &reserving, &snapshot);
     let written = team.clone();
     let create = async move |store: Arc<dyn Store>| match told(store.create_team(&written, &reserving).await)?
     {
@@ -66,16 +68,27 @@ pub(super) async fn update(
     request: Request<Body>,
 ) -> Result<Json<Value>, Problem> {
     let snapshot = shared.router.snapshot();
-    let asked = Asked::read(request, &snapshot.general, taken::UPDATE).await?;
+    let mut asked = Asked::read(request, &snapshot.general, taken::UPDATE).await?;
     let id = asked.needed("team_id")?;
+    let labelled = asked.is_there("tags") || asked.is_there("metadata");
     let change = |team: &mut Team| {
         set(&asked, team, Timestamp::now())?;
-        let labelled = asked.is_there("tags") || asked.is_there("metadata");
         Ok(if labelled { snapshot.table.reserving(&team.tags) } else { Vec::new() })
     };
     let team = edit(&shared.ledger, id, change).await?.ok_or_else(|| unknown(id))?;
+    if labelled {
+        warn(&mut asked, &snapshot.table.reserving(&team.tags), &snapshot);
+    }
     let answer = json!({ "team_id": team.id, "data": shown::team(&team) });
     Ok(asked.answered(answer))
+}
+
+/// Says where tags that would keep others out do not.
+fn warn(asked: &mut Asked, reserving: &[String], snapshot: &Snapshot) {
+    if !reserving.is_empty() && !snapshot.general.tag_grants {
+        let warning = "`tags` say where the team's calls go, but keep nobody else out: general_settings.tag_grants is off";
+        asked.warnings.push(warning.to_owned());
+    }
 }
 
 /// Sets what was written; what was not stays.
