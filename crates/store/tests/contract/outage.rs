@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tagrail_store::{SqliteStore, Store, StoreError, open};
+use sqlx::{Connection as _, Executor as _, Row as _};
+use tagrail_store::{SpendRow, SqliteStore, Store, StoreError, open};
 use tagrail_testkit::{PATIENCE, Postgres};
 use tokio::time::timeout;
 
-use crate::place::{Place, key, team, texts};
+use crate::place::{Place, key, key_of, team, texts};
 
 async fn opened(address: &str) -> Arc<dyn Store> {
     Box::pin(open(address)).await.unwrap()
@@ -98,6 +99,36 @@ async fn what_is_no_address_is_refused_without_its_password() {
     let store = opened("postgres://tagrail:sekret@127.0.0.1:1/db").await;
     let away = store.ping().await.unwrap_err();
     assert!(matches!(away, StoreError::Unavailable(_)) && !away.to_string().contains("sekret"), "{away}");
+}
+
+/// Whoever else uses the database locks rows in an order of its own.
+#[tokio::test]
+async fn a_deadlock_is_tried_again() {
+    let address = Postgres::database();
+    let store = opened(&address).await;
+    store.create_team(&team("a"), &[]).await.unwrap();
+    store.create_key(&key_of("k", "a")).await.unwrap();
+    let mut other = sqlx::PgConnection::connect(&address).await.unwrap();
+    other.execute("BEGIN").await.unwrap();
+    other.execute("SELECT 1 FROM tagrail_teams WHERE id = 'a' FOR UPDATE").await.unwrap();
+
+    let (id, team_id) = ("1".to_owned(), Some("a".to_owned()));
+    let row = SpendRow { id, key: "k".to_owned(), team_id, cost: 1.0, ..SpendRow::default() };
+    let settling = tokio::spawn({
+        let store = store.clone();
+        async move { store.settle(&[row]).await }
+    });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    let deadline = Instant::now() + PATIENCE;
+    while other.fetch_one(waiting).await.unwrap().get::<i64, _>(0) == 0 {
+        assert!(Instant::now() < deadline, "it waits for nothing");
+    }
+    // It has the key's row and waits for the team's. It waits longer than this does, so that the server
+    // gives up on it.
+    other.execute("SELECT 1 FROM tagrail_keys WHERE hash = 'k' FOR UPDATE").await.unwrap();
+    other.execute("COMMIT").await.unwrap();
+    assert_eq!(settling.await.unwrap().unwrap().new, 1);
+    assert_eq!(store.key("k").await.unwrap().unwrap().spend, 1.0);
 }
 
 /// As through a pool that gives every transaction another session.
