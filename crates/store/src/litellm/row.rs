@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::{Budget, Limits, StoreError, Timestamp};
+use crate::{Budget, Limits, StoreError, Timestamp, next_reset};
 
 /// A row; what is read out of it is taken away, so that the rest can be kept.
 #[derive(Clone, Debug, Default)]
@@ -91,13 +91,15 @@ impl Row {
         }
     }
 
-    /// A budget.
+    /// A budget. One that begins anew, and for which nobody has noted when, does so at its next turn.
     pub(super) fn budget(&mut self) -> Budget {
+        let duration = self.text("budget_duration");
+        let next = || next_reset(duration.as_deref()?, Timestamp::now());
         Budget {
             max: self.money("max_budget"),
             soft: self.money("soft_budget"),
-            duration: self.text("budget_duration"),
-            reset_at: self.moment("budget_reset_at"),
+            reset_at: self.moment("budget_reset_at").or_else(next),
+            duration,
         }
     }
 
@@ -163,5 +165,14 @@ mod tests {
         assert_eq!(row.count("i"), Some(1000));
         assert_eq!(row.text("not there"), None);
         assert_eq!(row.rest(&[]).len(), 0);
+    }
+
+    #[test]
+    fn a_budget_without_a_moment_begins_anew_at_its_next_turn() {
+        let mut row =
+            Row::read(r#"{"max_budget": 1, "budget_duration": "30d", "budget_reset_at": null}"#).unwrap();
+        assert!(row.budget().reset_at > Some(Timestamp::now()));
+        let mut row = Row::read(r#"{"max_budget": 1, "budget_duration": "soon"}"#).unwrap();
+        assert_eq!(row.budget().reset_at, None);
     }
 }
