@@ -34,7 +34,8 @@ pub struct Mistake {
 pub enum NoRoute {
     /// No group, id, alias, wildcard or upstream name is called so. 400.
     UnknownModel {
-        /// LiteLLM words the refusal differently when the config has a wildcard.
+        /// LiteLLM words the refusal differently when the config has a wildcard; one of which nothing is
+        /// within the caller's reach does not count.
         wildcards_configured: bool,
     },
     /// The group exists, but all its deployments were left out or are paused, or an alias stands
@@ -51,7 +52,8 @@ pub enum NoRoute {
     },
     /// It is not known which tags are reserved, and what the tags permit carries some. 503.
     ReservationsUnknown,
-    /// Tags leave nothing. 401, as LiteLLM has it.
+    /// Tags leave nothing, or nothing behind the name is within the caller's reach, which nobody can tell
+    /// from that. 401, as LiteLLM has it.
     TagMismatch {
         /// All tags as sent, in LiteLLM's order.
         tags: Vec<String>,
