@@ -12,7 +12,7 @@ mod gateway;
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tagrail_testkit::{Client, FakeUpstream, Reply, Response, config_text, deployment};
 
 use gateway::{Gateway, chat_body};

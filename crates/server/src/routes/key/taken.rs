@@ -43,7 +43,7 @@ const ACTING: &[Field] = &[
 
 /// What LiteLLM knows and is kept.
 pub(crate) const KEPT: &[Field] = &[
-    kept("spend", Holds::Money, ""),
+    kept("spend", Holds::Money, "it is the sum of what calls have cost"),
     kept("organization_id", Holds::Text, ""),
     kept("project_id", Holds::Text, ""),
     kept("agent_id", Holds::Text, ""),

@@ -64,14 +64,22 @@ impl Period {
 /// A moment, and whether it is a day. LiteLLM writes moments with a space too, and means UTC.
 fn moment(asked: &Asked, name: &'static str) -> Result<Option<(Timestamp, bool)>, Problem> {
     let Some(text) = asked.text(name).filter(|text| !text.is_empty()) else { return Ok(None) };
-    let zoned = format!("{}Z", text.replacen(' ', "T", 1));
-    match Timestamp::parse(text).or_else(|| Timestamp::parse(&zoned)) {
-        Some(time) => Ok(Some((time, text.len() <= 10))),
+    let is_day = text.len() <= 10;
+    let written = if is_day { text.to_owned() } else { zoned(text) };
+    match Timestamp::parse(&written) {
+        Some(time) => Ok(Some((time, is_day))),
         None => {
             let message = format!("`{name}` must be a day, for instance 2026-11-21.");
             Err(Problem::new(StatusCode::BAD_REQUEST, message).param(name))
         }
     }
+}
+
+/// With `T` and a zone.
+fn zoned(text: &str) -> String {
+    let text = text.replacen(' ', "T", 1);
+    let time = text.split_once('T').map_or("", |(_, time)| time);
+    if time.ends_with(['Z', 'z']) || time.contains(['+', '-']) { text } else { format!("{text}Z") }
 }
 
 #[cfg(test)]
@@ -99,6 +107,8 @@ mod tests {
     fn a_moment_is_read_with_a_space_too() {
         let period = Period::of(&asked("2026-11-01 10:00:00", "2026-11-01T10:00:01Z")).unwrap();
         assert_eq!(period.from, Timestamp::parse("2026-11-01T10:00:00Z"));
+        let elsewhere = Period::of(&asked("2026-11-01T10:00:00+01:00", "")).unwrap();
+        assert_eq!(elsewhere.from, Timestamp::parse("2026-11-01T09:00:00Z"));
         assert!(period.until.unwrap() > Timestamp::parse("2026-11-01T10:00:01Z").unwrap());
     }
 
