@@ -255,6 +255,12 @@ struct Counting {
 
 impl Recorder for Counting {
     fn record(&self, outcome: &Outcome<'_>) {
+        // Tags are kept, limited and paid for by their names, as they are reserved.
+        let named = self.meters.without_prefix(outcome.tags);
+        let outcome = match &named {
+            Some(tags) => &Outcome { tags, ..outcome.clone() },
+            None => outcome,
+        };
         self.meters.recorded(outcome);
         self.next.record(outcome);
     }

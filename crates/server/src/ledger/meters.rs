@@ -4,7 +4,7 @@
 //! *Spent* is what the store says (`base`) and what this process has recorded but not yet written there
 //! (`pending`). Several processes on one store see each other's spend with the next rows that they write.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -210,11 +210,19 @@ impl Meters {
             self.with(Kind::User, user, add);
         }
         if self.any_tags.load(Ordering::Acquire) {
-            let tags = outcome.tags.iter().enumerate();
-            for (_, tag) in tags.filter(|(at, tag)| !outcome.tags[..*at].contains(tag)) {
+            let tags: BTreeSet<_> = outcome.tags.iter().filter_map(|tag| carried(tag, "")).collect();
+            for tag in tags {
                 self.with(Kind::Tag, tag, add);
             }
         }
+    }
+
+    /// Tags without `tag_routing_prefix`; `None` where there is none.
+    pub(super) fn without_prefix(&self, tags: &[String]) -> Option<Vec<String>> {
+        let snapshot = self.router.snapshot();
+        let prefix = snapshot.table.tag_prefix();
+        let bare = |tag: &String| tag.strip_prefix(prefix).unwrap_or(tag).to_owned();
+        (!prefix.is_empty() && !tags.is_empty()).then(|| tags.iter().map(bare).collect())
     }
 
     /// Rows are in the store. Those of this process were pending until now, and are in the sums that

@@ -72,6 +72,34 @@ async fn teams_users_and_tags_have_budgets_and_what_a_former_process_spent_count
 }
 
 #[tokio::test]
+async fn a_tag_pays_by_its_name_however_it_is_written() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    for database in databases {
+        let prefixed = priced(&upstream).replace(
+            "\"enable_tag_filtering\"",
+            "\"tag_routing_prefix\": \"route:\", \"enable_tag_filtering\"",
+        );
+        let server = Server::start(&prefixed, &database);
+        server.admin("/tag/new", json!({"name": "gold", "max_budget": 1.5 * CALL})).await;
+        let key = server.key(json!({})).await;
+        let with = async |tag: &str| {
+            let mut body = chat("m");
+            body["tags"] = json!([tag]);
+            server.post(CHAT, &key, &body).await
+        };
+        assert_eq!(with("route:!gold").await.status, 200, "who excludes it carries it not");
+        assert_eq!(with("route:gold").await.status, 200);
+        assert_eq!(with("gold").await.status, 200);
+        let refused = with("route:gold").await;
+        assert_eq!(refused.status, 429, "{}", refused.text());
+        assert!(told(&refused).1.contains("Tag=gold Current cost: 0.06,"), "{}", refused.text());
+        let info = server.admin("/tag/info", json!({"names": ["gold"]})).await;
+        assert!(info.to_string().contains("0.06"), "{info}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_reserved_by_a_call_under_way_is_not_there_for_others() {
     let upstream = FakeUpstream::start();
     let (_home, [database, _]) = databases();

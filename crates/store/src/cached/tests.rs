@@ -156,9 +156,10 @@ async fn it_is_bounded_and_what_is_used_stays() {
         cached.find(&key(number), || async { Ok(found(number, None, None)) }).await.unwrap();
         assert!(cached.get(&key(0)).is_some(), "{number}");
     }
-    let shard = cached.shards[0].read().unwrap();
-    assert!(shard.young.len() + shard.old.len() <= 8);
-    drop(shard);
+    {
+        let shard = cached.shards[0].read().unwrap();
+        assert!(shard.young.len() + shard.old.len() <= 8);
+    }
     for number in 0..1000 {
         cached.find(&key(10_000 + number), || async { Ok(None) }).await.unwrap();
     }
