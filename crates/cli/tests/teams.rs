@@ -10,7 +10,7 @@
 mod gateway;
 
 use serde_json::{Value, json};
-use tagrail_testkit::{FakeUpstream, Postgres, Program, config_text, deployment, post};
+use tagrail_testkit::{FakeUpstream, Postgres, Program, Reply, config_text, deployment, post};
 
 use gateway::desk::Desk;
 use gateway::{Gateway, chat_body};
@@ -217,6 +217,21 @@ async fn refusals_are_sentences_and_never_show_the_key() {
     assert!(warned.code == 0 && warned.err.contains("nonsense"), "{}", warned.err);
     let help = admin.desk.run_with("team --help", &[MASTER]);
     assert!(!help.out.contains("sk-1234"), "{}", help.out);
+}
+
+#[tokio::test]
+async fn a_gateway_behind_tls_is_asked_only_when_it_is_trusted() {
+    let proxy = FakeUpstream::start_tls();
+    proxy.otherwise(Reply::json(200, &json!({"deleted_teams": ["t"]})));
+    let desk = Desk::with("");
+    let line = format!("team delete t --url https://localhost:{}", proxy.address().port());
+    let ended = desk.run_with(&line, &[MASTER]);
+    assert!(ended.code == 1 && ended.err.contains("cannot be asked"), "{}", ended.err);
+    assert!(proxy.requests().is_empty(), "the key is not for strangers");
+    let authority = tagrail_testkit::ca_file();
+    let ended = desk.run_with(&line, &[MASTER, ("SSL_CERT_FILE", authority.to_str().unwrap())]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert_eq!(proxy.request().await.header("authorization"), "Bearer sk-1234");
 }
 
 #[tokio::test]
