@@ -3,133 +3,68 @@
 use axum::Json;
 use serde_json::{Value, json};
 
+use crate::fields::{Field, Holds, acts};
 use crate::headers::COMPATIBLE_WITH;
 use crate::path::MODEL_PATHS;
 use crate::routes::{Needs, Route};
 
 /// The routes that are as old as the gateway.
 pub(crate) const ROUTES: &[Route] = &[
-    Route {
-        method: "GET",
-        path: "/",
-        needs: Needs::Nothing,
-        says: "What answers here.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/routes",
-        needs: Needs::Nothing,
-        says: "Every route.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/models",
-        needs: Needs::Key,
-        says: "The models that the caller may use.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/models/{*id}",
-        needs: Needs::Key,
-        says: "One model.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/v1/models",
-        needs: Needs::Key,
-        says: "The models that the caller may use.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/v1/models/{*id}",
-        needs: Needs::Key,
-        says: "One model.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/model/info",
-        needs: Needs::Key,
-        says: "The deployments that the caller may use, without secrets.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/v1/model/info",
-        needs: Needs::Key,
-        says: "The deployments that the caller may use, without secrets.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/model_group/info",
-        needs: Needs::Key,
-        says: "What is known of the models that the caller may use.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/health",
-        needs: Needs::Viewer,
-        says: "How every deployment is.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/health/liveliness",
-        needs: Needs::Nothing,
-        says: "Whether the process lives.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/health/liveness",
-        needs: Needs::Nothing,
-        says: "Whether the process lives.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/health/readiness",
-        needs: Needs::Nothing,
-        says: "Whether it can serve, and the database.",
-        body: &[],
-        query: &[],
-    },
-    Route {
-        method: "GET",
-        path: "/metrics",
-        needs: Needs::Viewer,
-        says: "Prometheus' text.",
-        body: &[],
-        query: &[],
-    },
+    get("/", Needs::Nothing, "What answers here.", &[]),
+    get("/routes", Needs::Nothing, "Every route.", &[]),
+    get("/models", Needs::Key, "The models that the caller may use.", LISTING),
+    get("/models/{*id}", Needs::Key, "One model.", &[]),
+    get("/v1/models", Needs::Key, "The models that the caller may use.", LISTING),
+    get("/v1/models/{*id}", Needs::Key, "One model.", &[]),
+    get(
+        "/model/info",
+        Needs::Key,
+        "The deployments that the caller may use, without secrets.",
+        ONE_DEPLOYMENT,
+    ),
+    get(
+        "/v1/model/info",
+        Needs::Key,
+        "The deployments that the caller may use, without secrets.",
+        ONE_DEPLOYMENT,
+    ),
+    get("/model_group/info", Needs::Key, "What is known of the models that the caller may use.", ONE_GROUP),
+    get("/health", Needs::Viewer, "How every deployment is, and the database.", PROBING),
+    get("/health/liveliness", Needs::Nothing, "Whether the process lives.", &[]),
+    get("/health/liveness", Needs::Nothing, "Whether the process lives.", &[]),
+    get("/health/readiness", Needs::Nothing, "Whether it can serve, and the database.", &[]),
+    get("/metrics", Needs::Viewer, "Prometheus' text.", &[]),
     Route {
         method: "POST",
         path: "/route/explain",
         needs: Needs::Key,
-        says: "The decision for a request, and the reasons.",
+        says: "The decision for a request, and the reasons. The body is the request's own.",
         body: &[],
-        query: &[],
+        query: EXPLAINED,
     },
 ];
+
+const LISTING: &[Field] = &[
+    acts("return_wildcard_routes", Holds::Flag, "Lists wildcards too, as they are written."),
+    acts("include_model_access_groups", Holds::Flag, "Lists the names of access groups too."),
+];
+
+const ONE_DEPLOYMENT: &[Field] =
+    &[acts("litellm_model_id", Holds::Text, "Only the deployment with this id.")];
+
+const ONE_GROUP: &[Field] = &[acts("model_group", Holds::Text, "Only this name.")];
+
+const PROBING: &[Field] = &[acts("probe", Holds::Flag, "Makes a small call to each deployment.")];
+
+const EXPLAINED: &[Field] = &[
+    acts("route", Holds::Text, "The path that the request goes to, or its operation; else chat."),
+    acts("key", Holds::Text, "As whom it is made: a key or its hash. For those who may look at everything."),
+    acts("team_id", Holds::Text, "As whom it is made: a key of this team that says nothing itself."),
+];
+
+const fn get(path: &'static str, needs: Needs, says: &'static str, query: &'static [Field]) -> Route {
+    Route { method: "GET", path, needs, says, body: &[], query }
+}
 
 /// Says what answers here.
 pub(crate) async fn home() -> Json<Value> {
