@@ -453,7 +453,9 @@ async fn the_teams_of_the_demo_are_made_as_it_prints_and_gone_when_it_ends() {
 
 #[test]
 fn without_arguments_it_is_the_demo() {
-    let mut program = Program::start(env!("CARGO_BIN_EXE_tagrail"), [""; 0], &[("PORT", "0")]);
+    let temporary = tempfile::tempdir().unwrap();
+    let environment = [("PORT", "0"), ("TMPDIR", temporary.path().to_str().unwrap())];
+    let mut program = Program::start(env!("CARGO_BIN_EXE_tagrail"), [""; 0], &environment);
     assert!(program.line("on http://").starts_with("tagrail demo on http://127.0.0.1:"));
 }
 

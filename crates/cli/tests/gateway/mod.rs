@@ -45,7 +45,9 @@ impl Gateway {
 
     /// The demonstration.
     pub(crate) fn demo() -> Gateway {
-        Gateway::launch(&["demo", "--port", "0"], &[], None)
+        let directory = tempfile::tempdir().unwrap();
+        let gateway = Gateway::demo_in(directory.path());
+        Gateway { directory: Some(directory), ..gateway }
     }
 
     /// The demonstration, with its own directory below this one.
