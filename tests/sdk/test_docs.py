@@ -15,7 +15,7 @@ import pytest
 
 from gateway import BINARY, ROOT, Gateway
 
-DOCUMENTS = ("README.md", "docs/routing.md")
+DOCUMENTS = ("README.md", "docs/routing.md", "docs/teams.md")
 
 
 def blocks(document):
@@ -80,10 +80,19 @@ def test_example(demo, folder, command, expected):
 
 
 def test_what_the_demonstration_prints_works(demo):
-    """Its curl lines, each with the header that stands below or beside it."""
-    printed = demo.output()
-    lines = [line.strip() for line in printed.splitlines() if line.strip().startswith("curl ")]
-    assert lines, printed
-    for line in lines:
-        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
-        assert re.search(r"^HTTP/1.1 200 ", done.stdout, re.MULTILINE), line + "\n" + done.stdout + done.stderr
+    """Its lines as one script, and each curl's header that stands above it."""
+    printed = [line.strip() for line in demo.output().splitlines()]
+    begun, script, looked_for = False, [], []
+    for line in printed:
+        begun = begun or line.startswith("#")
+        wanted = re.search(r"look for {2}(.+)$", line)
+        if begun and (line.startswith("curl ") or re.match(r"[A-Z_]+=\$\(", line)):
+            script.append(line + ("; echo; echo ---8<---" if line.startswith("curl ") else ""))
+        if wanted:
+            looked_for.append(wanted.group(1))
+    assert looked_for, printed
+    done = subprocess.run(["bash", "-c", "\n".join(script)], capture_output=True, text=True, timeout=60)
+    answers = done.stdout.split("---8<---")[:-1]
+    assert len(answers) == len(looked_for), done.stdout + done.stderr
+    for answer, wanted in zip(answers, looked_for):
+        assert re.search(r"^HTTP/1.1 200 ", answer, re.MULTILINE) and wanted in answer, wanted + answer + done.stderr
