@@ -87,12 +87,12 @@ def test_what_the_demonstration_prints_works(demo):
         begun = begun or line.startswith("#")
         wanted = re.search(r"look for {2}(.+)$", line)
         if begun and (line.startswith("curl ") or re.match(r"[A-Z_]+=\$\(", line)):
-            script.append(line + ("; echo; echo ---8<---" if line.startswith("curl ") else ""))
+            script.append(line + ("; echo; echo =====" if line.startswith("curl ") else ""))
         if wanted:
             looked_for.append(wanted.group(1))
     assert looked_for, printed
     done = subprocess.run(["bash", "-c", "\n".join(script)], capture_output=True, text=True, timeout=60)
-    answers = done.stdout.split("---8<---")[:-1]
+    answers = done.stdout.split("=====")[:-1]
     assert len(answers) == len(looked_for), done.stdout + done.stderr
     for answer, wanted in zip(answers, looked_for):
         assert re.search(r"^HTTP/1.1 200 ", answer, re.MULTILINE) and wanted in answer, wanted + answer + done.stderr
