@@ -1,6 +1,8 @@
 //! Budgets over real sockets: what is left is served, and no more than one call beyond it.
 
 use serde_json::{Value, json};
+use tagrail_server::Clock;
+use tagrail_store::Timestamp;
 use tagrail_testkit::{FakeUpstream, Gate, Reply};
 
 use crate::rig::{CHAT, Server, chat, databases, priced, told};
@@ -72,6 +74,27 @@ async fn teams_users_and_tags_have_budgets_and_what_a_former_process_spent_count
 }
 
 #[tokio::test]
+async fn a_budget_begins_anew_when_its_time_has_come() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    for database in databases {
+        let clock = Clock::standing_at(Timestamp::now());
+        let server = Server::start_at(&priced(&upstream), &database, clock.clone(), 1);
+        let key = server.key(json!({"max_budget": CALL, "budget_duration": "1d"})).await;
+        assert_eq!(server.chat(&key).await.status, 200);
+        assert_eq!(server.chat(&key).await.status, 429);
+        clock.advance(3 * 24 * 3_600_000);
+        server
+            .until("there is a budget again", async |server| {
+                let response = server.chat(&key).await;
+                (response.header("x-litellm-key-spend") == "0.03", response.text())
+            })
+            .await;
+        assert_eq!(server.chat(&key).await.status, 429);
+    }
+}
+
+#[tokio::test]
 async fn a_tag_pays_by_its_name_however_it_is_written() {
     let upstream = FakeUpstream::start();
     let (_home, databases) = databases();
@@ -103,7 +126,7 @@ async fn a_tag_pays_by_its_name_however_it_is_written() {
 async fn what_is_reserved_by_a_call_under_way_is_not_there_for_others() {
     let upstream = FakeUpstream::start();
     let (_home, [database, _]) = databases();
-    let server = Server::start_at(&priced(&upstream), &database, tagrail_server::Clock::default(), 2);
+    let server = Server::start_at(&priced(&upstream), &database, Clock::default(), 2);
     let key = server.key(json!({"max_budget": 0.04})).await;
     let gate = Gate::shut();
     upstream.reply(Reply::default().hold(&gate));
@@ -125,7 +148,7 @@ async fn sixty_four_clients_cross_a_budget_by_one_call_at_most() {
     let upstream = FakeUpstream::start();
     let (_home, databases) = databases();
     for database in databases {
-        let server = Server::start_at(&priced(&upstream), &database, tagrail_server::Clock::default(), 2);
+        let server = Server::start_at(&priced(&upstream), &database, Clock::default(), 2);
         let budget = 10.0 * CALL;
         let key = server.key(json!({"max_budget": budget})).await;
         let bearer = format!("Bearer {key}");
