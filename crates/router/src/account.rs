@@ -49,6 +49,8 @@ struct Details {
     started: Option<SystemTime>,
     model: String,
     tags: Vec<String>,
+    /// Where these are more.
+    routed_on: Option<Vec<String>>,
     end_user: Option<String>,
     upstream_model: String,
     provider: &'static str,
@@ -113,10 +115,12 @@ impl Account {
         self.details.is_some() || self.caller.allowance.is_some()
     }
 
-    /// The tags that the call is routed on.
-    pub(crate) fn tagged(&mut self, tags: &[RequestTag<'_>]) {
+    /// The tags that the call is routed on, and those of them that it counts under.
+    pub(crate) fn tagged(&mut self, tags: &[RequestTag<'_>], counted: &[RequestTag<'_>]) {
         if let Some(details) = &mut self.details {
-            details.tags = tags.iter().map(|tag| storable(&tag.text)).collect();
+            let texts = |tags: &[RequestTag<'_>]| tags.iter().map(|tag| storable(&tag.text)).collect();
+            details.tags = texts(counted);
+            details.routed_on = (counted.len() < tags.len()).then(|| texts(tags));
         }
     }
 
@@ -211,7 +215,10 @@ impl Account {
         let deployment = spec.map_or("", |spec| &spec.id);
         let nothing = Details::default();
         let details = self.details.as_deref();
-        let decision = details.map(|details| details.decided.text(&details.model, &details.tags, deployment));
+        let decision = details.map(|details| {
+            let tags = details.routed_on.as_ref().unwrap_or(&details.tags);
+            details.decided.text(&details.model, tags, deployment)
+        });
         let details = details.unwrap_or(&nothing);
         let outcome = Outcome {
             operation: self.operation,

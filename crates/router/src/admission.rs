@@ -10,10 +10,11 @@ use tagrail_routing::RequestTag;
 #[derive(Clone, Copy, Debug)]
 pub struct Need<'a> {
     /// What is asked for, whichever of its names was used: the `model_name` of the group, so that neither
-    /// an alias nor a deployment's id gets around a limit by model; behind a wildcard the name asked for.
+    /// an alias nor a deployment's id gets around a limit by model; behind a wildcard the name asked for, its
+    /// aliases followed.
     /// After a fallback, the fallback's.
     pub model: &'a str,
-    /// All tags of the call.
+    /// The tags that the call counts under.
     pub tags: &'a [RequestTag<'a>],
     /// Prompt tokens and the longest answer that the request permits, or a usual one where it sets no
     /// limit.

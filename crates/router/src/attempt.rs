@@ -60,6 +60,8 @@ pub(crate) struct Question<'a> {
     pub(crate) call: &'a Call,
     /// The call's, gathered once.
     pub(crate) tags: &'a [RequestTag<'a>],
+    /// Those that it counts under; see [`tagrail_routing::RoutingTable::counted`].
+    pub(crate) counted: &'a [RequestTag<'a>],
     pub(crate) model: &'a str,
     /// Nested fallbacks; 0 is the call itself.
     pub(crate) depth: u32,
@@ -99,8 +101,10 @@ pub(crate) async fn run(
         Err(refusal) => (refusal, None),
         Ok(model) => {
             let tags = call.tags(snapshot.table.rules());
-            attempts.account.tagged(&tags);
-            let question = Question { call, tags: &tags, model, depth: 0, operators_choice: false };
+            let counted = snapshot.as_caller(&call.caller, |access| snapshot.table.counted(&tags, access));
+            attempts.account.tagged(&tags, &counted);
+            let (tags, counted) = (&*tags, &*counted);
+            let question = Question { call, tags, counted, model, depth: 0, operators_choice: false };
             match attempts.admit_fallbacks(question) {
                 Err(denied) => (denied.0, Some(denied.1)),
                 Ok(()) => match attempts.answer(question).await {

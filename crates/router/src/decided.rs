@@ -17,7 +17,7 @@ use tagrail_routing::Resolution;
 
 /// What would make a line or its fields ambiguous.
 const SIGNS: &AsciiSet = &CONTROLS.add(b' ').add(b',').add(b'%').add(b'>');
-/// Tags beyond this many bytes are left out of the line; the row has them all.
+/// Tags beyond this many bytes are left out of the line; the row has all that the call counts under.
 const ROOM_FOR_TAGS: usize = 256;
 
 /// What the line is made from.

@@ -98,7 +98,7 @@ pub struct Outcome<'a> {
     pub provider: &'a str,
     /// Where it was sent, as shown; empty when nowhere.
     pub api_base: &'a str,
-    /// The tags that were routed on.
+    /// The tags that were routed on, but for those that are reserved for others.
     pub tags: &'a [String],
     /// `user` of the body.
     pub end_user: Option<&'a str>,

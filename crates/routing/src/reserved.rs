@@ -4,11 +4,12 @@
 //! holds a reserved tag that it carries. What is out of reach is as if it were not there: the stages ask
 //! the [`View`] for the [`Reach`] of a group and know nothing else.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::bits::Bits;
 use crate::group::{DEFAULT_TAG, GroupId, ModelGroup};
-use crate::tag::TagId;
+use crate::tag::{ParsedTag, TagId};
 use crate::{Access, DeploymentIndex, Policy, Reservations, RoutingTable};
 
 /// Reservations resolved against one table: see [`RoutingTable::reserve`]. One that belongs to no table,
@@ -24,6 +25,8 @@ struct Known {
     identity: Arc<()>,
     /// Those that somebody in the table carries, ascending.
     tags: Vec<TagId>,
+    /// All of them, also those that nobody carries: limits and budgets are by name.
+    names: BTreeSet<String>,
     /// By group; `None` where nothing is reserved. Not longer than it has to be.
     groups: Vec<Option<Reach>>,
 }
@@ -74,7 +77,8 @@ impl Reserved {
         if !tags.is_empty() {
             groups.extend(table.groups.iter().map(|group| open_to_all(group, &tags)));
         }
-        Reserved { known: Some(Known { identity: table.identity.clone(), tags, groups }) }
+        let (identity, names) = (table.identity.clone(), texts.clone());
+        Reserved { known: Some(Known { identity, tags, names, groups }) }
     }
 }
 
@@ -178,6 +182,17 @@ impl<'a> View<'a> {
         let tags = table.deployment(group.member(position)).map_or(&[][..], |spec| &spec.tags);
         let is_reserved = |tag: &&str| table.tags.find(tag).is_some_and(|id| known.reserves(id));
         tags.iter().map(String::as_str).filter(is_reserved).collect()
+    }
+
+    /// Whether a call that says this is one of the tag's: not where the tag is reserved and the caller does
+    /// not hold it. While that is not known, the client is taken at its word.
+    pub(crate) fn counts(&self, text: &str) -> bool {
+        let View::Within { table, reserved: Reserved { known: Some(known) }, policy } = *self else {
+            return true;
+        };
+        let prefix = &table.tag_prefix;
+        let Some(tag) = ParsedTag::read(text, prefix).wish.held() else { return true };
+        !known.names.contains(tag) || policy.held(prefix).any(|held| held == tag)
     }
 
     /// The formula itself, for one deployment by its tags.

@@ -140,6 +140,21 @@ impl RoutingTable {
         names
     }
 
+    /// The tags by which a call is limited, paid and written down: all that it has but those that are
+    /// reserved and that its caller does not hold. To it they are unknown; whoever they belong to has a
+    /// budget by them, which nobody else may look into, let alone use up.
+    pub fn counted<'t, 'a>(
+        &self,
+        tags: &'t [RequestTag<'a>],
+        access: Access<'_>,
+    ) -> Cow<'t, [RequestTag<'a>]> {
+        let view = View::of(self, access);
+        match tags.iter().all(|tag| view.counts(&tag.text)) {
+            true => Cow::Borrowed(tags),
+            false => tags.iter().filter(|tag| view.counts(&tag.text)).cloned().collect(),
+        }
+    }
+
     /// Whether this caller may call `model` and something behind it is within its reach: what listings
     /// show, by the stages that decide a call. Health and pauses do not matter.
     pub fn admits(&self, model: &str, access: Access<'_>) -> bool {
@@ -225,9 +240,9 @@ impl RoutingTable {
         names
     }
 
-    /// Whether any group is a wildcard.
-    pub fn has_wildcards(&self) -> bool {
-        !self.names.patterns.is_empty()
+    /// Whether any group is a wildcard, as far as the caller may know.
+    pub fn has_wildcards(&self, access: Access<'_>) -> bool {
+        self.names.has_wildcards(&View::of(self, access))
     }
 
     /// Every tag that a deployment carries, sorted.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tagrail_routing::{
-    AliasSpec, Chance, Compiled, DeploymentIndex, DeploymentSpec, FallbackKind, FallbackSpec, LeftOutSpec,
-    Mistake, Moment, NoRoute, RouteRequest, RoutingMode, RoutingTable, Severity, TableSpec,
+    Access, AliasSpec, Chance, Compiled, DeploymentIndex, DeploymentSpec, FallbackKind, FallbackSpec,
+    LeftOutSpec, Mistake, Moment, NoRoute, RouteRequest, RoutingMode, RoutingTable, Severity, TableSpec,
 };
 
 fn spec(deployments: Vec<DeploymentSpec>) -> TableSpec {
@@ -119,7 +119,7 @@ fn names_are_listed_aliases_first_then_as_in_the_file() {
         vec![deployment("1", "b"), deployment("2", "w/*"), deployment("3", "a"), deployment("4", "b")];
     let table = RoutingTable::compile(TableSpec { aliases, left_out, ..spec(groups) }).table;
     assert_eq!(table.names(), ["nick", "b", "w/*", "a"]);
-    assert!(table.has_wildcards());
+    assert!(table.has_wildcards(Access::Admin));
     assert_eq!(table.members("hidden"), [DeploymentIndex(2)]);
     assert_eq!(table.members("nick"), [DeploymentIndex(0), DeploymentIndex(3)]);
     assert_eq!(table.members("w/*"), [DeploymentIndex(1)]);
@@ -160,7 +160,7 @@ fn targets_that_nothing_is_called_are_warnings() {
 fn a_table_with_nothing_in_it_knows_nothing() {
     let table = RoutingTable::compile(spec(Vec::new())).table;
     assert_eq!(first(&table, "x"), Err(NoRoute::UnknownModel { wildcards_configured: false }));
-    assert!(table.names().is_empty() && !table.has_wildcards());
+    assert!(table.names().is_empty() && !table.has_wildcards(Access::Admin));
 }
 
 #[test]

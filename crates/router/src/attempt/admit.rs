@@ -23,7 +23,7 @@ impl Attempts<'_> {
     ) -> Result<Option<Price>, Miss> {
         let Some(allowance) = question.call.caller.allowance.as_deref() else { return Ok(listed.price) };
         let mut price = listed.price;
-        if price.is_none() && allowance.has_budget(question.tags) {
+        if price.is_none() && allowance.has_budget(question.counted) {
             let unpriced = || Miss::Unfit(Refusal::Unpriced { model: question.model.to_owned() });
             price = Some(self.snapshot.fallback_price().ok_or_else(unpriced)?);
         }
@@ -33,7 +33,7 @@ impl Attempts<'_> {
         let answer = answer_tokens(operation, envelope, target, listed.max_output_tokens);
         let need = Need {
             model: counted_as(self.snapshot, question, decision, deployment),
-            tags: question.tags,
+            tags: question.counted,
             tokens: prompt.saturating_add(answer),
             cost: price.map(|price| price.at_most(prompt, answer)),
         };
@@ -82,7 +82,7 @@ fn counted_as<'a>(
     deployment: DeploymentIndex,
 ) -> &'a str {
     match decision.captured() {
-        Some(_) => question.behind_alias(),
+        Some(_) => snapshot.table.behind_alias(question.behind_alias()),
         None => &snapshot.spec(deployment).group,
     }
 }

@@ -75,15 +75,18 @@ impl Attempts<'_> {
         }
         let call = step.call(question.call)?;
         let tags = call.tags(self.snapshot.table.rules());
+        let snapshot = self.snapshot;
+        let counted = snapshot.as_caller(&call.caller, |access| snapshot.table.counted(&tags, access));
         // With other fields every group may answer otherwise.
         let asked = std::mem::take(&mut self.asked);
         let operators_choice = step.operators;
-        let next = Question { call: &call, tags: &tags, model: &step.model, depth, operators_choice };
-        self.account.tagged(&tags);
+        let (call, tags, counted) = (&call, &*tags, &*counted);
+        let next = Question { call, tags, counted, model: &step.model, depth, operators_choice };
+        self.account.tagged(tags, counted);
         let answer = self.ask(next).await;
         self.asked = asked;
         if answer.is_none() {
-            self.account.tagged(question.tags);
+            self.account.tagged(question.tags, question.counted);
         }
         answer
     }

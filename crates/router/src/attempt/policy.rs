@@ -107,7 +107,8 @@ mod tests {
         let call = Call::read(Operation::ChatCompletions, HeaderMap::new(), Bytes::from(body), None).unwrap();
         let snapshot = router.snapshot();
         let attempts = Attempts::new(router, &snapshot, &call);
-        let question = Question { call: &call, tags: &[], model: "g", depth: 0, operators_choice: false };
+        let (call, tags, counted) = (&call, &[][..], &[][..]);
+        let question = Question { call, tags, counted, model: "g", depth: 0, operators_choice: false };
         let error = UpstreamError::new(ErrorKind::Internal, 500, "openai", "down");
         let mut walk = Walk::new(attempts.decide(&snapshot, question).unwrap());
         let mut current = walk.decision.first();

@@ -124,7 +124,9 @@ impl<'a> Refused<'a> {
     }
 
     fn unknown_model(self) -> Problem {
-        if self.snapshot.table.has_wildcards() {
+        // Of wildcards that are reserved for others nobody else hears.
+        let table = &self.snapshot.table;
+        if self.snapshot.as_caller(self.caller, |access| table.has_wildcards(access)) {
             return Problem::new(StatusCode::BAD_REQUEST, self.no_healthy());
         }
         let message = format!(

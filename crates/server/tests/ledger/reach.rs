@@ -208,3 +208,81 @@ async fn errors_name_nothing_that_the_caller_did_not_send() {
         assert_eq!(reserved, unknown);
     }
 }
+
+/// A cent for each of a reply's three tokens; the wildcard is team B's alone.
+fn with_a_budget(upstream: &FakeUpstream) -> String {
+    let mut both = [("plain", &[][..]), ("hidden/*", &["hiddenB"][..])]
+        .map(|(group, tags)| deployment(group, group, tags, &upstream.base()));
+    both[1]["litellm_params"]["model"] = json!("openai/*");
+    for one in &mut both {
+        one["litellm_params"]["input_cost_per_token"] = json!(0.0);
+        one["litellm_params"]["output_cost_per_token"] = json!(0.01);
+    }
+    config_text(&both, &json!({}))
+}
+
+/// One of them is carried by a deployment, the other one is there to be paid by alone.
+#[tokio::test]
+async fn a_tag_that_is_reserved_for_others_is_nobody_elses_budget_or_limit() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    for database in databases {
+        let server = Server::start(&with_a_budget(&upstream), &database);
+        let team_b = server.team(json!({"tags": ["hiddenB", "hidden-costs", "open"]})).await;
+        server.admin("/tag/update", json!({"name": "open", "reserved": false})).await;
+        let keys = [server.key(json!({})).await, server.key(json!({"tags": ["hiddenA"]})).await];
+        let owner = server.key(json!({"team_id": team_b})).await;
+        for tag in ["hiddenB", "hidden-costs"] {
+            server.admin("/tag/update", json!({"name": tag, "max_budget": 0.05, "rpm_limit": 2})).await;
+        }
+        let ask = async |key: &str, tags: &[&str]| {
+            let mut body = chat("plain");
+            body["tags"] = json!(tags);
+            server.post(CHAT, key, &body).await
+        };
+        for key in &keys {
+            for tags in [["hiddenB", "hidden-costs"], ["&hiddenB", "&hidden-costs"]] {
+                for _ in 0..2 {
+                    let (reserved, unknown) = (ask(key, &tags).await, ask(key, &["never"]).await);
+                    assert_eq!(reserved.status, unknown.status, "{tags:?}: {}", reserved.text());
+                }
+            }
+        }
+        let spent = async |tag: &str| {
+            server.look("/global/spend").await;
+            server.admin("/tag/info", json!({"names": [tag]})).await[tag]["spend"].clone()
+        };
+        assert_eq!((spent("hiddenB").await, spent("hidden-costs").await), (json!(0.0), json!(0.0)));
+        let rows = server.look("/spend/tags").await.text();
+        assert!(!rows.contains("hidden") || rows.contains("hiddenA") && !rows.contains("hiddenB"), "{rows}");
+        // Whoever reads single calls sees what was tried.
+        assert!(server.look("/spend/logs").await.text().contains("plain hiddenB,hidden-costs"));
+
+        // To its owner they are what they are, and one that is reserved no more is everybody's.
+        assert_eq!(server.post(CHAT, &owner, &chat("hidden/x")).await.status, 200);
+        assert_eq!((spent("hiddenB").await, spent("hidden-costs").await), (json!(0.03), json!(0.03)));
+        server.admin("/tag/update", json!({"name": "open", "rpm_limit": 1})).await;
+        let statuses = [ask(&keys[0], &["open"]).await.status, ask(&keys[0], &["open"]).await.status];
+        assert_eq!(statuses, [200, 429]);
+    }
+}
+
+#[tokio::test]
+async fn no_refusal_tells_of_a_wildcard_that_is_reserved_for_others() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    for database in databases {
+        let server = Server::start(&with_a_budget(&upstream), &database);
+        let team_b = server.team(json!({"tags": ["hiddenB"]})).await;
+        let owner = server.key(json!({"team_id": team_b})).await;
+        let nobody = server.key(json!({})).await;
+        let nameless = json!({"messages": []});
+        for body in [chat("never"), nameless] {
+            let refused = server.post(CHAT, &nobody, &body).await;
+            let (_, text) = told(&refused);
+            assert!(refused.status == 400 && text.contains("Invalid model name"), "{text}");
+            let (_, text) = told(&server.post(CHAT, &owner, &body).await);
+            assert!(text.contains("no healthy deployments"), "{text}");
+        }
+    }
+}
