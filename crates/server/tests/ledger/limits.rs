@@ -3,7 +3,7 @@
 use serde_json::json;
 use tagrail_server::Clock;
 use tagrail_store::Timestamp;
-use tagrail_testkit::{Client, FakeUpstream, Gate, Reply, Response};
+use tagrail_testkit::{Client, FakeUpstream, Gate, Reply, Response, config_text, deployment};
 
 use crate::rig::{CHAT, Server, chat, databases, priced, told};
 
@@ -168,5 +168,26 @@ async fn teams_users_tags_and_models_have_limits_too() {
         // A limit that is changed holds at once.
         server.admin("/tag/update", json!({"name": "gold", "rpm_limit": 5})).await;
         assert_eq!(server.post(CHAT, &key, &body).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn no_alias_of_a_wildcards_name_gets_around_its_limit() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    let mut wild = deployment("w/*", "wild", &[], &upstream.base());
+    wild["litellm_params"]["model"] = json!("openai/*");
+    let more = json!({"router_settings": {"model_group_alias": {"nick": "w/x"}}});
+    let config = config_text(&[wild], &more);
+    for database in databases {
+        let server = Server::start_at(&config, &database, standing(), 1);
+        let made = json!({"model_rpm_limit": {"w/x": 1}, "aliases": {"own": "w/x", "owns": "nick"}});
+        let key = server.key(made).await;
+        assert_eq!(server.post(CHAT, &key, &chat("nick")).await.status, 200);
+        for name in ["w/x", "nick", "own", "owns"] {
+            let refused = server.post(CHAT, &key, &chat(name)).await;
+            assert_eq!(refused.status, 429, "{name}: {}", refused.text());
+        }
+        assert_eq!(server.post(CHAT, &key, &chat("w/y")).await.status, 200);
     }
 }
