@@ -14,6 +14,7 @@ mod failure;
 mod filter;
 mod key;
 mod record;
+mod rows;
 mod settle;
 mod spend;
 mod store;
@@ -76,7 +77,7 @@ impl From<f64> for Value {
 /// PostgreSQL's text holds no NUL, and a client may put one into a name: it must not be able to make
 /// what its calls cost unwritable.
 pub(crate) fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() }
 }
 
 /// Values for a statement, in the order of their numbers.

@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// Rows in one transaction, at most.
-const BATCH: usize = 500;
+const BATCH: usize = 2000;
 
 /// After the first row, how long more are awaited for one transaction: spend is seen that much later.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 
 /// How often somebody may have died.
 const ORPHANS: Duration = Duration::from_secs(5);

@@ -1,16 +1,19 @@
 //! What calls cost, written down: the rows, the sums by day, and what each spender has spent, in one
 //! transaction. Added up in memory first, so that a batch of thousands takes a dozen statements.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value as Json, json};
 
-use super::record::{amount, body};
-use super::{Done, Row, Session, Statement, each, key, list, listed, storable, values};
-use crate::{DailyBy, Kind, Settled, SpendRow, Spender, Spent};
+use super::record::amount;
+use super::{Done, Row, Session, Statement, each, list, listed, rows, storable, values};
+use crate::{DailyBy, Kind, Settled, SpendRow, Spender, Spent, Timestamp};
 
 /// PostgreSQL's indexes take no text longer than 2.7 kB, and clients choose some of these.
 const INDEXED: usize = 500;
+
+/// Milliseconds.
+const DAY: i64 = 86_400_000;
 
 /// More tokens than any call has, few enough that their sums cannot overflow.
 const MOST_TOKENS: u64 = 1_000_000_000_000;
@@ -24,49 +27,19 @@ pub(super) fn indexed(text: &str) -> String {
     storable(&text[..end])
 }
 
-pub(crate) async fn settle(session: &mut Session, rows: &[SpendRow]) -> Done<Settled> {
-    let by_id: BTreeMap<&str, &SpendRow> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
-    let new = insert(session, &by_id).await?;
+pub(crate) async fn settle(session: &mut Session, written: &[SpendRow]) -> Done<Settled> {
+    let by_id: BTreeMap<&str, &SpendRow> = written.iter().map(|row| (row.id.as_str(), row)).collect();
+    let new = rows::insert(session, &by_id).await?;
     let mut sums = Sums::default();
     for (id, row) in &by_id {
         sums.add(row, new.contains(*id));
     }
     let mut spent = Vec::new();
     for kind in [Kind::Key, Kind::Team, Kind::User, Kind::Tag] {
-        spent.extend(add(session, kind, sums.spenders.remove(&kind).unwrap_or_default()).await?);
+        spent.extend(add(session, kind, sums.spenders(kind)).await?);
     }
-    daily(session, &sums.days).await?;
+    daily(session, &sums.days()).await?;
     Ok(Settled { new: new.len(), spent })
-}
-
-/// Inserts the rows that are not there yet, in the order of their ids, which is the same in every
-/// process; gives the ids of those.
-async fn insert(session: &mut Session, rows: &BTreeMap<&str, &SpendRow>) -> Done<HashSet<String>> {
-    let mut list = Vec::with_capacity(rows.len());
-    for (id, row) in rows {
-        list.push(json!([
-            storable(id),
-            indexed(&row.call_id),
-            indexed(&row.key),
-            row.team_id.as_deref().map(indexed),
-            row.user_id.as_deref().map(indexed),
-            row.started.0,
-            row.ended.0,
-            body(&SpendRow { cost: amount(row.cost), ..(*row).clone() })?,
-        ]));
-    }
-    let inserted = session
-        .rows(
-            each!(
-                "INSERT INTO tagrail_spend (id, call_id, key_hash, team_id, user_id, started, ended, body)
-                 SELECT value->>0, value->>1, value->>2, value->>3, value->>4,
-                        CAST(value->>5 AS BIGINT), CAST(value->>6 AS BIGINT), value->>7 FROM",
-                "WHERE true ON CONFLICT (id) DO NOTHING RETURNING id"
-            ),
-            values![Json::from(list).to_string()],
-        )
-        .await?;
-    Ok(key::texts(&inserted)?.into_iter().collect())
 }
 
 /// What one spender spent in a batch.
@@ -79,7 +52,7 @@ struct Sum {
 /// Day, spender's kind, spender, model.
 type DayKey = (&'static str, String, String, String);
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Day {
     cost: f64,
     input_tokens: u64,
@@ -88,20 +61,44 @@ struct Day {
     failed: u64,
 }
 
-#[derive(Default)]
-struct Sums {
-    spenders: HashMap<Kind, BTreeMap<String, Sum>>,
-    days: BTreeMap<DayKey, Day>,
+impl Day {
+    fn of(row: &SpendRow) -> Day {
+        Day {
+            cost: amount(row.cost),
+            input_tokens: row.input_tokens.min(MOST_TOKENS),
+            output_tokens: row.output_tokens.min(MOST_TOKENS),
+            requests: 1,
+            failed: u64::from(row.status >= 400),
+        }
+    }
+
+    fn add(&mut self, other: Day) {
+        self.cost += other.cost;
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+        self.requests += other.requests;
+        self.failed += other.failed;
+    }
 }
 
-impl Sums {
+/// A batch added up. By what the rows say, borrowed: thousands of rows have a handful of spenders.
+#[derive(Default)]
+struct Sums<'a> {
+    spenders: HashMap<(Kind, &'a str), Sum>,
+    /// By spender's kind, day since 1970, spender, model.
+    days: HashMap<(DailyBy, i64, &'a str, &'a str), Day>,
+}
+
+impl<'a> Sums<'a> {
     /// Adds a row. One that was there already adds nothing, but its spenders are told of all the same:
     /// whoever writes it again has not heard the answer to the first time.
-    fn add(&mut self, row: &SpendRow, new: bool) {
+    fn add(&mut self, row: &'a SpendRow, new: bool) {
         let cost = if new { amount(row.cost) } else { 0.0 };
-        let tags: BTreeSet<&str> = row.tags.iter().filter_map(|tag| charged(tag)).collect();
-        let mut charge = |kind, id: &str| {
-            let sum = self.spenders.entry(kind).or_default().entry(storable(id)).or_default();
+        let mut tags: Vec<&str> = row.tags.iter().filter_map(|tag| charged(tag)).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        let mut charge = |kind, id| {
+            let sum = self.spenders.entry((kind, id)).or_default();
             sum.cost += cost;
             sum.last = sum.last.max(row.ended.0);
         };
@@ -112,26 +109,37 @@ impl Sums {
         if !new {
             return;
         }
-        self.add_day(DailyBy::Key, &row.key, row);
-        self.add_day(DailyBy::Team, row.team_id.as_deref().unwrap_or_default(), row);
-        self.add_day(DailyBy::User, row.user_id.as_deref().unwrap_or_default(), row);
-        self.add_day(DailyBy::Model, &row.model_group, row);
+        let (number, day, model) = (row.started.0.div_euclid(DAY), Day::of(row), row.model_group.as_str());
+        let mut count = |by, id| self.days.entry((by, number, id, model)).or_default().add(day);
+        count(DailyBy::Key, &row.key);
+        count(DailyBy::Team, row.team_id.as_deref().unwrap_or_default());
+        count(DailyBy::User, row.user_id.as_deref().unwrap_or_default());
+        count(DailyBy::Model, model);
         if tags.is_empty() {
-            self.add_day(DailyBy::Tag, "", row);
+            count(DailyBy::Tag, "");
         }
-        for tag in tags {
-            self.add_day(DailyBy::Tag, tag, row);
-        }
+        tags.into_iter().for_each(|tag| count(DailyBy::Tag, tag));
     }
 
-    fn add_day(&mut self, by: DailyBy, id: &str, row: &SpendRow) {
-        let key = (by_text(by), row.started.day(), indexed(id), indexed(&row.model_group));
-        let day = self.days.entry(key).or_default();
-        day.cost += amount(row.cost);
-        day.input_tokens += row.input_tokens.min(MOST_TOKENS);
-        day.output_tokens += row.output_tokens.min(MOST_TOKENS);
-        day.requests += 1;
-        day.failed += u64::from(row.status >= 400);
+    /// The spenders of a kind, as they are called in the store.
+    fn spenders(&self, kind: Kind) -> BTreeMap<String, Sum> {
+        let mut named: BTreeMap<String, Sum> = BTreeMap::new();
+        for ((_, id), sum) in self.spenders.iter().filter(|((of, _), _)| *of == kind) {
+            let known = named.entry(storable(id)).or_default();
+            known.cost += sum.cost;
+            known.last = known.last.max(sum.last);
+        }
+        named
+    }
+
+    /// The sums by day, by the keys that they have in the store.
+    fn days(&self) -> BTreeMap<DayKey, Day> {
+        let mut named: BTreeMap<DayKey, Day> = BTreeMap::new();
+        for ((by, number, id, model), day) in &self.days {
+            let date = Timestamp(number.saturating_mul(DAY)).day();
+            named.entry((by_text(*by), date, indexed(id), indexed(model))).or_default().add(*day);
+        }
+        named
     }
 }
 

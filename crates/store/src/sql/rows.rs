@@ -1,0 +1,116 @@
+//! Rows of calls into their table: many in a statement, each at most once.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::{Value as Json, json};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+
+use super::record::{amount, body};
+use super::settle::indexed;
+use super::{Done, Session, Statement, Value, each, key, storable, values};
+use crate::SpendRow;
+
+/// How many rows the statements take, the largest first: a few statements that are prepared once, and
+/// no more values in one than either database takes.
+const SIZES: [usize; 3] = [128, 16, 1];
+
+const COLUMNS: usize = 8;
+
+/// Inserts the rows that are not there yet, in the order of their ids, which is the same in every
+/// process; gives the ids of those. Mostly none is there, and then nothing needs to be read back, which
+/// in SQLite costs more than the writing.
+pub(super) async fn insert<'a>(
+    session: &mut Session,
+    rows: &BTreeMap<&'a str, &SpendRow>,
+) -> Done<HashSet<&'a str>> {
+    session.run("SAVEPOINT rows", Vec::new()).await?;
+    let all: Vec<(&str, &SpendRow)> = rows.iter().map(|(id, row)| (*id, *row)).collect();
+    if write(session, &all).await? == rows.len() as u64 {
+        session.run("RELEASE SAVEPOINT rows", Vec::new()).await?;
+        return Ok(rows.keys().copied().collect());
+    }
+    session.run("ROLLBACK TO SAVEPOINT rows", Vec::new()).await?;
+    let inserted: HashSet<String> = insert_asking(session, &all).await?.into_iter().collect();
+    Ok(rows.keys().copied().filter(|id| inserted.contains(&storable(id))).collect())
+}
+
+/// Gives how many were new.
+async fn write(session: &mut Session, mut rows: &[(&str, &SpendRow)]) -> Done<u64> {
+    let mut new = 0;
+    for size in SIZES {
+        while let Some((some, rest)) = rows.split_at_checked(size) {
+            rows = rest;
+            let mut values = Vec::with_capacity(size * COLUMNS);
+            for (id, row) in some {
+                values.extend(columns(id, row)?);
+            }
+            new += session.run(statement(size), values).await?;
+        }
+    }
+    Ok(new)
+}
+
+fn columns(id: &str, row: &SpendRow) -> Done<[Value; COLUMNS]> {
+    Ok([
+        Value::from(id),
+        Value::from(indexed(&row.call_id)),
+        Value::from(indexed(&row.key)),
+        Value::Text(row.team_id.as_deref().map(indexed)),
+        Value::Text(row.user_id.as_deref().map(indexed)),
+        Value::from(row.started.0),
+        Value::from(row.ended.0),
+        Value::Text(Some(text(row)?)),
+    ])
+}
+
+fn text(row: &SpendRow) -> Done<String> {
+    if row.cost.is_finite() { body(row) } else { body(&SpendRow { cost: amount(row.cost), ..row.clone() }) }
+}
+
+/// For so many rows. Only numbers are put into it; SQLite's has none, since finding a value's place by
+/// its number takes longer the more there are.
+fn statement(size: usize) -> Statement {
+    let with = |place: &dyn Fn(usize) -> String| {
+        let row = |row: usize| {
+            let places: Vec<String> = (1..=COLUMNS).map(|column| place(row * COLUMNS + column)).collect();
+            format!("({})", places.join(", "))
+        };
+        let rows: Vec<String> = (0..size).map(row).collect();
+        let sql = format!(
+            "INSERT INTO tagrail_spend (id, call_id, key_hash, team_id, user_id, started, ended, body)
+             VALUES {} ON CONFLICT (id) DO NOTHING",
+            rows.join(", ")
+        );
+        AssertSqlSafe(sql).into_sql_str()
+    };
+    Statement { sqlite: with(&|_| "?".to_owned()), postgres: with(&|number| format!("${number}")) }
+}
+
+/// The same where some are there already: gives which were not.
+async fn insert_asking(session: &mut Session, rows: &[(&str, &SpendRow)]) -> Done<Vec<String>> {
+    let mut list = Vec::with_capacity(rows.len());
+    for (id, row) in rows {
+        list.push(json!([
+            storable(id),
+            indexed(&row.call_id),
+            indexed(&row.key),
+            row.team_id.as_deref().map(indexed),
+            row.user_id.as_deref().map(indexed),
+            row.started.0,
+            row.ended.0,
+            text(row)?,
+        ]));
+    }
+    let inserted = session
+        .rows(
+            each!(
+                "INSERT INTO tagrail_spend (id, call_id, key_hash, team_id, user_id, started, ended, body)
+                 SELECT value->>0, value->>1, value->>2, value->>3, value->>4,
+                        CAST(value->>5 AS BIGINT), CAST(value->>6 AS BIGINT), value->>7 FROM",
+                "WHERE true ON CONFLICT (id) DO NOTHING RETURNING id"
+            ),
+            values![Json::from(list).to_string()],
+        )
+        .await?;
+    key::texts(&inserted)
+}
