@@ -78,6 +78,7 @@ contract! {
         what_a_client_wrote_cannot_stop_it,
         old_rows_are_pruned_and_their_sums_stay,
         budgets_begin_anew_once,
+        very_many_budgets_begin_anew_a_batch_at_a_time,
         a_late_row_of_a_replaced_key_is_its_successors,
         settling_and_deleting_do_not_block_each_other;
     tables:

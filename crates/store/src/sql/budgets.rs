@@ -8,6 +8,7 @@ use crate::{Budget, Change, Kind, Timestamp, next_reset};
 /// What differs between the four tables.
 struct Table {
     kind: Kind,
+    /// Not all at once, when many begin anew at midnight.
     due: &'static str,
     reset: &'static str,
 }
@@ -22,7 +23,8 @@ macro_rules! table {
                 ", body FROM tagrail_",
                 $table,
                 " WHERE reset_at <= $1 ORDER BY ",
-                $id
+                $id,
+                " LIMIT 200"
             ),
             reset: concat!(
                 "UPDATE tagrail_",
@@ -58,7 +60,7 @@ pub(crate) async fn due(session: &mut Session, now: Timestamp) -> Done<bool> {
     Ok(false)
 }
 
-/// Resets them. Whoever comes second waits for the generation, and finds none due.
+/// Resets a batch of them. Whoever comes second waits for the generation, and finds none due.
 pub(crate) async fn reset(writing: &mut Writing, now: Timestamp) -> Done<Vec<Change>> {
     let mut all = Vec::new();
     for table in &TABLES {

@@ -246,11 +246,12 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn reset_budgets(&self, now: Timestamp) -> Result<Vec<Change>, StoreError> {
-        // Without counting up for nothing.
-        if !ask!(self, session => budgets::due(&mut session, now))? {
-            return Ok(Vec::new());
+        let mut all = Vec::new();
+        // Asked first, so as not to count up for nothing; and in batches, so that others write meanwhile.
+        while ask!(self, session => budgets::due(&mut session, now))? {
+            all.extend(change!(self, writing => budgets::reset(writing, now))?);
         }
-        change!(self, writing => budgets::reset(writing, now))
+        Ok(all)
     }
 
     async fn close(&self) {

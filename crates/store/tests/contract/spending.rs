@@ -286,6 +286,30 @@ pub(crate) async fn budgets_begin_anew_once(place: Place) {
     assert!(matches!(late, Err(StoreError::Conflict)));
 }
 
+/// At midnight all budgets of a day are due. One transaction of all of them would hold every other writer
+/// up, and past some number never end in time.
+pub(crate) async fn very_many_budgets_begin_anew_a_batch_at_a_time(place: Place) {
+    const MANY: usize = 401;
+    let store = place.open().await;
+    for number in 0..MANY {
+        let budget = Budget {
+            duration: Some("1d".to_owned()),
+            reset_at: Timestamp::parse("2026-11-21"),
+            ..Budget::default()
+        };
+        let user = User { budget, spend: 5.0, ..user(&format!("{number:03}")) };
+        store.create_user(&user).await.unwrap();
+    }
+    let generation = store.changes(1).await.unwrap().generation;
+    let reset = store.reset_budgets(now()).await.unwrap();
+    assert_eq!(reset.len(), MANY);
+    let changes = store.changes(generation).await.unwrap();
+    assert_eq!(changes.changes.unwrap(), reset);
+    assert_eq!(changes.generation, generation + 3, "each a transaction of its own");
+    assert_eq!(store.spent(&of(Kind::User, "400")).await.unwrap(), Some(0.0));
+    assert_eq!(store.reset_budgets(now()).await.unwrap(), []);
+}
+
 pub(crate) async fn a_late_row_of_a_replaced_key_is_its_successors(place: Place) {
     let store = spenders(&place).await;
     let old = store.key("k").await.unwrap().unwrap();
