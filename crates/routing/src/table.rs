@@ -16,6 +16,12 @@ use crate::{
     NoRoute, RequestTag, Reservations, Reserved, Rules, Signals,
 };
 
+/// So many tags that no deployment carries and no admin has given does a call count under.
+const MOST_UNKNOWN: usize = 64;
+
+/// Bytes of one of them; as many as those have that admins give.
+const LONGEST_UNKNOWN: usize = 256;
+
 /// One question.
 #[derive(Clone, Copy)]
 pub struct RouteRequest<'a> {
@@ -140,19 +146,36 @@ impl RoutingTable {
         names
     }
 
-    /// The tags by which a call is limited, paid and written down: all that it has but those that are
-    /// reserved and that its caller does not hold. To it they are unknown; whoever they belong to has a
-    /// budget by them, which nobody else may look into, let alone use up.
+    /// The tags by which a call is limited, paid and written down.
+    ///
+    /// Not those that are reserved and that its caller does not hold: to it they are unknown, and whoever they
+    /// belong to has a budget by them, which nobody else may look into, let alone use up. And of those that
+    /// nobody has configured so many and so long ones as people write: each is a sum that is kept, and in a
+    /// heap of them the admin's would be lost.
     pub fn counted<'t, 'a>(
         &self,
         tags: &'t [RequestTag<'a>],
         access: Access<'_>,
     ) -> Cow<'t, [RequestTag<'a>]> {
         let view = View::of(self, access);
-        match tags.iter().all(|tag| view.counts(&tag.text)) {
-            true => Cow::Borrowed(tags),
-            false => tags.iter().filter(|tag| view.counts(&tag.text)).cloned().collect(),
+        let is_short = |tag: &RequestTag<'_>| tag.text.len() <= LONGEST_UNKNOWN;
+        if tags.len() <= MOST_UNKNOWN && tags.iter().all(|tag| is_short(tag) && view.counts(&tag.text)) {
+            return Cow::Borrowed(tags);
         }
+        let mut room = MOST_UNKNOWN;
+        let mut counts = |tag: &RequestTag<'_>| {
+            if !view.counts(&tag.text) {
+                return false;
+            }
+            let about = ParsedTag::read(&tag.text, &self.tag_prefix).wish.tag();
+            if tag.origin.is_policy() || about.is_some_and(|name| self.tags.find(name).is_some()) {
+                return true;
+            }
+            let fits = is_short(tag) && room > 0;
+            room -= usize::from(fits);
+            fits
+        };
+        tags.iter().filter(|tag| counts(tag)).cloned().collect()
     }
 
     /// Whether this caller may call `model` and something behind it is within its reach: what listings

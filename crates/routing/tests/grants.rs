@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tagrail_routing::{
-    Access, AccessList, AliasSpec, DeploymentIndex, DeploymentSpec, FallbackSpec, Holder, Policy,
+    Access, AccessList, AliasSpec, DeploymentIndex, DeploymentSpec, FallbackSpec, Holder, Policy, RequestTag,
     Reservations, Reserved, RoutingMode, RoutingTable, TableSpec, TagOrigin,
 };
 
@@ -108,4 +108,35 @@ fn without_reservations_tags_reserve_nothing() {
     let reserved = table.reserve(&Reservations::default());
     let access = Access::Caller { policy: &Policy::default(), reserved: &reserved };
     assert_eq!(table.names_for(access), table.names());
+}
+
+#[test]
+fn a_call_counts_under_tags_that_are_its_callers_or_everybodys() {
+    let table = table("route:");
+    let reserved = table.reserve(&Reservations::Known(BTreeSet::from(["teamA".into(), "paid".into()])));
+    let policy = member("route:&teamA");
+    let counted = |access, origin, texts: &[&str]| -> Vec<String> {
+        let tags: Vec<_> = texts.iter().map(|&text| RequestTag { text: text.into(), origin }).collect();
+        table.counted(&tags, access).iter().map(|tag| tag.text.to_string()).collect()
+    };
+    let body = |access, texts: &[&str]| counted(access, TagOrigin::Body, texts);
+    let said = ["teamA", "route:teamA", "&teamA", "paid", "route:&paid", "!paid", "teamB", "new"];
+    let caller = Access::Caller { policy: &policy, reserved: &reserved };
+    assert_eq!(body(caller, &said), ["teamA", "route:teamA", "&teamA", "!paid", "teamB", "new"]);
+    let nobody = Policy::default();
+    let stranger = Access::Caller { policy: &nobody, reserved: &reserved };
+    assert_eq!(body(stranger, &said), ["!paid", "teamB", "new"]);
+    assert_eq!(body(Access::Admin, &said), said);
+
+    // Of what nobody has configured, a heap; what somebody has is found in it.
+    let heap: Vec<String> = (0..500).map(|number| format!("t{number}")).collect();
+    let mut heap: Vec<&str> = heap.iter().map(String::as_str).collect();
+    let long = "x".repeat(257);
+    heap.insert(0, &long);
+    heap.push("route:teamB");
+    for access in [caller, Access::Admin] {
+        let some = body(access, &heap);
+        assert_eq!((some.len(), some[0].as_str(), some[64].as_str()), (65, "t0", "route:teamB"));
+    }
+    assert_eq!(counted(caller, TagOrigin::Key, &heap).len(), heap.len());
 }

@@ -183,3 +183,24 @@ async fn sixty_four_clients_cross_a_budget_by_one_call_at_most() {
         assert!((spent - CALL * answered as f64).abs() < 1e-9, "{spent} for {answered} calls");
     }
 }
+
+#[tokio::test]
+async fn no_heap_of_tags_hides_the_one_that_pays() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    for database in databases {
+        let server = Server::start(&priced(&upstream), &database);
+        let team = server.team(json!({"tags": ["pays"]})).await;
+        let key = server.key(json!({"team_id": team})).await;
+        let heap: Vec<String> = (0..1000).map(|number| format!("{number:0200}")).collect();
+        let mut body = chat("m");
+        body["metadata"] = json!({"tags": heap});
+        assert_eq!(server.post(CHAT, &key, &body).await.status, 200);
+        server.look("/spend/tags").await;
+        let info = server.admin("/tag/info", json!({"names": ["pays"]})).await;
+        assert_eq!(info["pays"]["spend"], json!(CALL), "{info}");
+        // Every sum is a row, and who calls is not to make any number of them.
+        let sums = server.look("/spend/tags").await.json();
+        assert!(sums.as_array().unwrap().len() < 100, "{sums}");
+    }
+}
