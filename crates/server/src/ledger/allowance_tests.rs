@@ -1,13 +1,15 @@
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 use tagrail::routing::TagOrigin;
 use tagrail::{Caller, Operation, Outcome, Router};
-use tagrail_store::{Key, Settled, Spender, Spent, Team, User};
+use tagrail_store::{Change, Key, Settled, Spender, Spent, Team, User};
 
 use super::*;
 use crate::Metrics;
 use crate::ledger::Clock;
+use crate::ledger::settling_store::SettlingStore;
 
 struct Rig {
     meters: Arc<Meters>,
@@ -263,6 +265,46 @@ fn what_is_written_counts_once_before_and_after() {
     assert_eq!(purse.facts().key_spend, 6.0);
     rig.settled(1.0, 6.0);
     assert_eq!(purse.facts().key_spend, 6.0);
+}
+
+#[tokio::test]
+async fn what_the_store_has_without_having_said_so_does_not_count_twice_however_busy_a_key_is() {
+    let rig = Rig::new();
+    let purse = rig.key(Limits::default(), Some(10.0));
+    rig.record(1.0);
+    // Written, but the answer was lost; when it was written again it added nothing.
+    rig.settled(0.0, 1.0);
+    assert_eq!(purse.facts().key_spend, 2.0);
+    rig.meters.mark();
+    rig.record(0.5);
+    rig.meters.reconcile(&SettlingStore::new()).await.unwrap();
+    assert_eq!(purse.facts().key_spend, 1.5);
+    rig.settled(0.5, 1.5);
+    assert_eq!(purse.facts().key_spend, 1.5);
+}
+
+#[tokio::test]
+async fn when_everything_has_changed_no_sum_is_asked_for_and_each_comes_with_its_key() {
+    let (rig, store) = (Rig::new(), SettlingStore::new());
+    let spending = |hash: &str, spend| {
+        let key = Key { spend, ..limited(hash, Limits::default(), Some(1.0)) };
+        Purse::of(&Identity { key, team: None, user: None }, &rig.meters)
+    };
+    let before: Vec<Purse> = (0..1000).map(|number| spending(&number.to_string(), 2.0)).collect();
+    let changes: Vec<Change> =
+        (0..1000).map(|number| Change { kind: Kind::Key, id: number.to_string() }).collect();
+    for changed in [Some(&*changes), None] {
+        rig.meters.mistrust(changed);
+        rig.meters.refresh(&store, changed).await.unwrap();
+        assert_eq!(store.sums.load(Ordering::SeqCst), 0);
+        assert!(before[7].reserve(&need(1, 0.1)).is_err(), "until it is looked up");
+        assert!(spending("7", 0.0).reserve(&need(1, 0.1)).is_ok());
+        rig.meters.mistrust(Some(&changes[7..8]));
+        spending("7", 2.0);
+    }
+    rig.meters.mistrust(Some(&changes[7..8]));
+    rig.meters.refresh(&store, Some(&changes[7..8])).await.unwrap();
+    assert!(before[7].reserve(&need(1, 0.1)).is_ok(), "of few changes, sums are read at once");
 }
 
 #[test]

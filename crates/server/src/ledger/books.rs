@@ -7,7 +7,7 @@ use std::time::Duration;
 use tagrail::Router;
 use tagrail_store::{Cached, Found, Journal, KeyHash, Settled, Store, StoreError};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::drain::Drain;
 use super::follower::{self, Follower};
@@ -17,6 +17,9 @@ use crate::caller::Principal;
 
 /// Keys that are remembered; who has more live ones at a time asks the store now and then.
 const KEYS: usize = 100_000;
+
+/// Between two tries to read what this process itself has changed.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// The books, open.
 pub(crate) struct Books {
@@ -111,10 +114,15 @@ impl Books {
     }
 
     /// Takes notice of what may have been changed. When it has been, and cannot be read, nothing that it
-    /// could be about is relied on.
+    /// could be about is relied on; but since that turns callers away, a connection that was late once is no
+    /// reason for it.
     pub(super) async fn take_notice(&self, is_certain: bool) {
-        let read = timeout(follower::ANSWER, follower::catch_up(self)).await;
-        if is_certain && !matches!(read, Ok(Ok(()))) {
+        let read = async {
+            while follower::catch_up(self).await.is_err() && is_certain {
+                sleep(AGAIN).await;
+            }
+        };
+        if timeout(follower::ANSWER, read).await.is_err() && is_certain {
             follower::doubt(self).await;
         }
     }

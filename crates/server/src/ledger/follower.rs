@@ -61,17 +61,18 @@ pub(super) async fn follow(books: Arc<Books>) {
         }
         if Instant::now() >= next_reconciling {
             next_reconciling = Instant::now() + RECONCILE;
-            reconcile(&books).await;
+            // A store that has become slow must not keep changes from being followed.
+            let _ = timeout(2 * ANSWER, reconcile(&books)).await;
         }
     }
 }
 
 /// Holds what is counted here against what the store says.
 async fn reconcile(books: &Books) {
-    let mark = books.meters.mark();
+    books.meters.mark();
     if let Ok(store) = books.store()
         && books.drained(ANSWER).await
-        && let Err(error) = books.meters.reconcile(&*store, mark).await
+        && let Err(error) = books.meters.reconcile(&*store).await
     {
         tracing::debug!(%error, "sums were not reconciled");
     }
@@ -92,15 +93,17 @@ pub(super) async fn catch_up(books: &Books) -> Result<(), StoreError> {
                 reserve(books, &seen);
             }
             if !changes.is_empty() {
+                books.meters.mistrust(Some(changes));
                 books.known.forget(changes);
-                books.meters.refresh(&*store, changes).await?;
+                books.meters.refresh(&*store, Some(changes)).await?;
             }
         }
         None => {
             seen.reserved = Some(reserved(&*store).await?);
             reserve(books, &seen);
+            books.meters.mistrust(None);
             books.known.forget_all();
-            books.meters.refresh_all(&*store).await?;
+            books.meters.refresh(&*store, None).await?;
         }
     }
     seen.generation = read.generation;
@@ -127,3 +130,7 @@ fn reserve(books: &Books, seen: &Seen) {
     let known = seen.reserved.clone().map(Reservations::Known);
     books.router.reserve(known.unwrap_or(Reservations::Unknown));
 }
+
+#[cfg(test)]
+#[path = "follower_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@
 //! (`pending`). Several processes on one store see each other's spend with the next rows that they write.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tagrail::routing::RequestTag;
@@ -19,6 +19,10 @@ use crate::Metrics;
 /// Milliseconds that a window lasts, from its first use.
 pub(super) const WINDOW: i64 = 60_000;
 
+/// So many sums are read again at once. Of more, none: whoever follows changes has no time for it, and each
+/// comes with the next look-up of one of its keys.
+const AT_ONCE: usize = 100;
+
 /// So many meters may be there before those that nobody needs are looked for.
 const SWEEP_FROM: usize = 1024;
 
@@ -29,8 +33,6 @@ pub(crate) struct Meters {
     tags: RwLock<Arc<HashMap<String, Arc<Part>>>>,
     /// So that nothing is looked up where no tag has any.
     any_tags: AtomicBool,
-    /// Counts calls with a cost.
-    recorded: AtomicU64,
     router: Router,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
@@ -55,14 +57,16 @@ pub(super) struct Counts {
     pub(super) parallel: u64,
     /// US dollars by the store; `None` until it has been read.
     base: Option<f64>,
+    /// `base` may have been changed by others: the next that is heard of it takes its place.
+    stale: bool,
     /// Recorded here and not in the store yet.
     pending: f64,
+    /// Recorded since the last mark, whether it is in the store or not.
+    fresh: f64,
     /// For calls under way.
     pub(super) reserved: f64,
     /// How many calls have reserved something.
     pub(super) holders: u64,
-    /// Number of the last call that is in `pending`.
-    last_recorded: u64,
     /// Somebody was refused for the budget since sums were reconciled.
     pub(super) refused: bool,
 }
@@ -103,6 +107,12 @@ impl Counts {
     /// US dollars, as far as is known here.
     pub(super) fn spent(&self) -> f64 {
         self.base.unwrap_or(0.0) + self.pending
+    }
+
+    /// The store has said it, just now.
+    fn set_base(&mut self, spend: Option<f64>) {
+        self.base = spend;
+        self.stale = false;
     }
 
     pub(super) fn model(&mut self, name: &str) -> &mut Window {
@@ -154,14 +164,14 @@ impl Meters {
             kinds: std::array::from_fn(|_| RwLock::default()),
             tags: RwLock::default(),
             any_tags: AtomicBool::new(false),
-            recorded: AtomicU64::new(0),
             router,
             metrics,
             clock,
         }
     }
 
-    /// The meter of a spender. `spend` is what the store has just said of it, for one that is new.
+    /// The meter of a spender. `spend` is what the store has just said of it, for one that is new or not to be
+    /// relied on.
     pub(super) fn of(&self, kind: Kind, id: &str, spend: f64) -> Arc<Meter> {
         let mut kept = self.kept(kind).write().unwrap_or_else(PoisonError::into_inner);
         if kept.meters.len() >= kept.sweep_at.max(SWEEP_FROM) {
@@ -171,7 +181,12 @@ impl Meters {
             kept.sweep_at = 2 * kept.meters.len();
         }
         let meter = kept.meters.entry(id.to_owned()).or_default().clone();
-        meter.counts().base.get_or_insert(spend);
+        {
+            let mut counts = meter.counts();
+            if counts.stale || counts.base.is_none() {
+                counts.set_base(Some(spend));
+            }
+        }
         meter
     }
 
@@ -197,10 +212,9 @@ impl Meters {
     pub(crate) fn recorded(&self, outcome: &Outcome<'_>) {
         let Some(cost) = outcome.cost.filter(|cost| cost.is_finite() && *cost > 0.0) else { return };
         let Identity { key, team, user, .. } = &outcome.caller.identity;
-        let number = self.recorded.fetch_add(1, Ordering::SeqCst);
         let add = |counts: &mut Counts| {
             counts.pending += cost;
-            counts.last_recorded = number;
+            counts.fresh += cost;
         };
         self.with(Kind::Key, key, add);
         if let Some(team) = team {
@@ -234,65 +248,89 @@ impl Meters {
                 if own {
                     counts.pending = (counts.pending - added).max(0.0);
                 }
-                counts.base = Some(*spend);
+                counts.set_base(Some(*spend));
             });
         }
     }
 
-    /// Counts the calls that were recorded so far.
-    pub(super) fn mark(&self) -> u64 {
-        self.recorded.load(Ordering::SeqCst)
+    /// From here on, what is recorded is kept apart: see [`Meters::reconcile`].
+    pub(super) fn mark(&self) {
+        for kept in &self.kinds {
+            let kept = kept.read().unwrap_or_else(PoisonError::into_inner);
+            kept.meters.values().for_each(|meter| meter.counts().fresh = 0.0);
+        }
     }
 
     /// Everything that was recorded before the mark is in the store, and so in the sums: nothing of it is
     /// pending, whatever became of its spender meanwhile, and whoever acknowledged it. And who was refused for
     /// a budget is looked at again, in case its sum was read before it began anew.
-    pub(super) async fn reconcile(&self, store: &dyn Store, mark: u64) -> Result<(), StoreError> {
+    pub(super) async fn reconcile(&self, store: &dyn Store) -> Result<(), StoreError> {
         let mut refused = Vec::new();
         for kind in [Kind::Key, Kind::Team, Kind::User, Kind::Tag] {
             let kept = self.kept(kind).read().unwrap_or_else(PoisonError::into_inner);
             for (id, meter) in &kept.meters {
                 let mut counts = meter.counts();
-                if counts.pending > 0.0 && counts.last_recorded < mark {
-                    counts.pending = 0.0;
-                }
+                counts.pending = counts.pending.min(counts.fresh);
                 if std::mem::take(&mut counts.refused) {
                     refused.push(Change { kind, id: id.clone() });
                 }
             }
         }
         for change in refused {
-            let spent = store.spent(&change).await?;
-            self.with(change.kind, &change.id, |counts| counts.base = spent);
+            self.read_sum(store, &change).await?;
         }
         Ok(())
     }
 
-    /// Reads again what these changes may have changed: sums of spenders that have a meter, and what
-    /// tags are limited to.
-    pub(super) async fn refresh(&self, store: &dyn Store, changes: &[Change]) -> Result<(), StoreError> {
-        if changes.iter().any(|change| change.kind == Kind::Tag) {
+    async fn read_sum(&self, store: &dyn Store, of: &Change) -> Result<(), StoreError> {
+        let spent = store.spent(of).await?;
+        self.with(of.kind, &of.id, |counts| counts.set_base(spent));
+        Ok(())
+    }
+
+    /// What these changes are about may have other sums by now; all sums, where it is not known what has
+    /// changed. To be told before their keys are forgotten: who is looked up from then on brings the new ones.
+    pub(super) fn mistrust(&self, changes: Option<&[Change]>) {
+        let Some(changes) = changes else {
+            for kept in &self.kinds {
+                let kept = kept.read().unwrap_or_else(PoisonError::into_inner);
+                kept.meters.values().for_each(|meter| meter.counts().stale = true);
+            }
+            return;
+        };
+        for change in changes {
+            self.with(change.kind, &change.id, |counts| counts.stale = true);
+        }
+    }
+
+    /// Reads again what these changes may have changed, or anything may have: what tags are limited to, and
+    /// sums of spenders that have a meter.
+    pub(super) async fn refresh(
+        &self,
+        store: &dyn Store,
+        changes: Option<&[Change]>,
+    ) -> Result<(), StoreError> {
+        if changes.is_none_or(|changes| changes.iter().any(|change| change.kind == Kind::Tag)) {
             self.set_tags(store.tags(None).await?);
         }
-        for change in changes.iter().filter(|change| change.kind != Kind::Tag) {
-            if self.has(change.kind, &change.id) {
-                let spent = store.spent(change).await?;
-                self.with(change.kind, &change.id, |counts| counts.base = spent);
-            }
+        let metered = self.metered(changes);
+        if metered.len() > AT_ONCE {
+            return Ok(());
+        }
+        for change in &metered {
+            self.read_sum(store, change).await?;
         }
         Ok(())
     }
 
-    /// Reads everything again.
-    pub(super) async fn refresh_all(&self, store: &dyn Store) -> Result<(), StoreError> {
-        self.set_tags(store.tags(None).await?);
-        for kind in [Kind::Key, Kind::Team, Kind::User] {
-            for id in self.ids(kind) {
-                let spent = store.spent(&Change { kind, id: id.clone() }).await?;
-                self.with(kind, &id, |counts| counts.base = spent);
-            }
-        }
-        Ok(())
+    /// Keys, teams and users among these that have a meter; all that have one.
+    fn metered(&self, changes: Option<&[Change]>) -> Vec<Change> {
+        let Some(changes) = changes else {
+            let of = |kind| self.ids(kind).into_iter().map(move |id| Change { kind, id });
+            return [Kind::Key, Kind::Team, Kind::User].into_iter().flat_map(of).collect();
+        };
+        let has = |change: &&Change| change.kind != Kind::Tag && self.has(change.kind, &change.id);
+        changes.iter().filter(has).cloned().collect()
     }
 
     #[cfg(test)]
@@ -312,7 +350,7 @@ impl Meters {
     pub(super) fn set_tags(&self, tags: Vec<Tag>) {
         let limited = tags.into_iter().filter_map(|tag| {
             let meter = self.of(Kind::Tag, &tag.name, tag.spend);
-            meter.counts().base = Some(tag.spend);
+            meter.counts().set_base(Some(tag.spend));
             let part = Part::of_tag(&tag, meter)?;
             Some((tag.name, Arc::new(part)))
         });
