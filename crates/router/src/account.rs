@@ -164,6 +164,12 @@ impl Account {
         Ok(())
     }
 
+    /// The call goes on with other tags, under which nothing is reserved: what is reserved goes back, and the
+    /// next attempt reserves for itself.
+    pub(crate) fn give_back(&mut self) {
+        self.held = None;
+    }
+
     /// The first byte of a stream is ready for the client.
     pub(crate) fn first_byte(&mut self, now: Instant) {
         self.first_byte = Some(now.saturating_duration_since(self.started));

@@ -82,11 +82,19 @@ impl Attempts<'_> {
         let operators_choice = step.operators;
         let (call, tags, counted) = (&call, &*tags, &*counted);
         let next = Question { call, tags, counted, model: &step.model, depth, operators_choice };
+        // Limits and budgets of other tags: what is reserved under these says nothing of them.
+        let is_same = counted.iter().map(|tag| &tag.text).eq(question.counted.iter().map(|tag| &tag.text));
         self.account.tagged(tags, counted);
+        if !is_same {
+            self.account.give_back();
+        }
         let answer = self.ask(next).await;
         self.asked = asked;
         if answer.is_none() {
             self.account.tagged(question.tags, question.counted);
+            if !is_same {
+                self.account.give_back();
+            }
         }
         answer
     }

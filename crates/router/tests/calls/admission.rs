@@ -101,6 +101,28 @@ async fn a_fallback_is_reserved_under_its_own_name() {
 }
 
 #[tokio::test]
+async fn a_fallback_with_other_tags_is_reserved_under_those() {
+    let rig = priced(&[("a", 1.0, 1)], &json!({}));
+    rig.upstream.always("a", Reply::error(500));
+    for (tags, again) in [(json!(["t"]), true), (json!(["u"]), false)] {
+        let purse = Purse::default();
+        let more = json!({"tags": ["u"], "fallbacks": [{"model": "f", "tags": tags}]});
+        assert_eq!(served(&rig.chat_as(&purse.caller(), "g", more).await.unwrap()), "f");
+        let asked = purse.asked();
+        if again {
+            let [Asked::Reserved { .. }, Asked::Lost, Asked::Reserved { tags, .. }, Asked::Settled(used)] =
+                asked.as_slice()
+            else {
+                panic!("{asked:?}")
+            };
+            assert_eq!((tags.as_slice(), used.cost), (["t".to_owned()].as_slice(), 60.0));
+        } else {
+            assert_eq!(purse.settled().cost, 60.0, "the same tags: the same reservation");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_limit_that_a_fallback_runs_into_ends_the_call_and_is_told() {
     let rig = priced(
         &[("a", 1.0, 1)],
