@@ -4,7 +4,7 @@ import json
 import shlex
 import subprocess
 
-from conftest import MASTER
+from conftest import MASTER, reached
 
 
 def curl(line):
@@ -43,7 +43,7 @@ def test_each_teams_keys_reach_its_deployment(gateway, upstream):
         for _ in range(8):
             status, headers, _ = chat(gateway.url, key["key"])
             assert (status, headers["x-litellm-model-id"]) == (200, deployment)
-        assert {seen.key for seen in upstream.seen} == {deployment}
+        assert {reached(seen) for seen in upstream.seen} == {deployment}
         upstream.forget()
 
 

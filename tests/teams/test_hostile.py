@@ -1,7 +1,7 @@
 """A client that wants what is another team's: every trick on every endpoint, and never a way in.
 
-What belongs to team B alone has an id that starts with `hidden-`, and that id is the key that reaches
-the provider. Neither may ever be seen by anybody else: not at the provider, not in an answer.
+What belongs to team B alone has an id that starts with `hidden-`, and the key that reaches the provider
+ends in it. Neither may ever be seen by anybody else: not at the provider, not in an answer.
 """
 
 import itertools
@@ -9,6 +9,8 @@ import json
 
 import httpx
 import pytest
+
+from conftest import reached
 
 SAY = [{"role": "user", "content": "hey"}]
 
@@ -84,8 +86,8 @@ def filled(value, teams, key):
 
 def check(upstream, answer, what, sent=""):
     """Nothing of team B's was reached, and nothing is said of it but what the client wrote itself."""
-    reached = [seen.key for seen in upstream.seen if seen.key.startswith("hidden-")]
-    assert not reached, f"{what} reached {reached}: {answer.status_code} {answer.text[:300]}"
+    others = [reached(seen) for seen in upstream.seen if reached(seen).startswith("hidden-")]
+    assert not others, f"{what} reached {others}: {answer.status_code} {answer.text[:300]}"
     heard = answer.text + json.dumps(dict(answer.headers))
     for word in ("hidden-", "teamB", "AliasB"):
         said = "hidden-" in heard if word == "hidden-" and "hidden-" not in sent else word in heard and word not in sent
