@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::{FORWARDED as FORWARDED_BY_RFC, HOST, ORIGIN};
+use http::header::{FORWARDED as FORWARDED_BY_RFC, HOST, ORIGIN, VIA};
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use tagrail::config::GeneralSettings;
 
@@ -54,8 +54,9 @@ impl Peer {
 }
 
 /// What proxies add. One on this machine makes everybody look local.
-static FORWARDED: [HeaderName; 6] = [
+static FORWARDED: [HeaderName; 7] = [
     FORWARDED_BY_RFC,
+    VIA,
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),

@@ -228,6 +228,7 @@ async fn without_a_master_key_a_proxy_on_this_machine_brings_nobody_in() {
         "x-forwarded-proto",
         "x-forwarded-port",
         "x-real-ip",
+        "via",
     ] {
         let response = gateway.send("GET", "/v1/models", &[(header, "127.0.0.1")]).await;
         assert_eq!(response.status, 403, "{header}");
