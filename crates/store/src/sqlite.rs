@@ -18,8 +18,10 @@ use crate::sql::{Database, Failure, Session, SqlStore};
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a connection of this process is waited for.
 const QUEUE: Duration = Duration::from_secs(10);
-/// Connections that read.
+/// Connections that read lists and reports.
 const READERS: u32 = 3;
+/// Connections for lookups, which so never queue behind reports.
+const LOOKUPS: u32 = 2;
 
 /// A store in a file.
 pub type SqliteStore = SqlStore<Sqlite>;
@@ -28,17 +30,11 @@ pub type SqliteStore = SqlStore<Sqlite>;
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    lookups: SqlitePool,
 }
 
-impl SqlStore<Sqlite> {
-    /// Opens the file, which is made if it is not there, and brings its tables up to date.
-    ///
-    /// # Errors
-    /// `Unavailable` when it cannot be written, `Broken` when it is no database or a newer release's.
-    pub async fn open(path: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
-        let path = path.as_ref();
-        let told = |failure: Failure| named(failure.told(), path);
-        private(path).map_err(|error| told(Failure::Sql(error.into())))?;
+impl Sqlite {
+    fn at(path: &Path) -> Sqlite {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -55,7 +51,20 @@ impl SqlStore<Sqlite> {
                 .idle_timeout(None)
                 .connect_lazy_with(options.clone())
         };
-        let sqlite = Sqlite { writer: pool(1), readers: pool(READERS) };
+        Sqlite { writer: pool(1), readers: pool(READERS), lookups: pool(LOOKUPS) }
+    }
+}
+
+impl SqlStore<Sqlite> {
+    /// Opens the file, which is made if it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be written, `Broken` when it is no database or a newer release's.
+    pub async fn open(path: impl AsRef<Path>) -> Result<SqliteStore, StoreError> {
+        let path = path.as_ref();
+        let told = |failure: Failure| named(failure.told(), path);
+        private(path).map_err(|error| told(Failure::Sql(error.into())))?;
+        let sqlite = Sqlite::at(path);
         prepare(&sqlite).await.map_err(told)?;
         Ok(SqlStore::over(sqlite))
     }
@@ -115,7 +124,7 @@ impl Database for Sqlite {
     }
 
     async fn lookup(&self) -> Result<Session, StoreError> {
-        self.read().await
+        Ok(Session::Sqlite(self.lookups.acquire().await.map_err(told)?))
     }
 
     async fn read(&self) -> Result<Session, StoreError> {
@@ -135,5 +144,23 @@ impl Database for Sqlite {
     async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
+        self.lookups.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lookup_waits_for_no_report() {
+        let directory = tempfile::tempdir().unwrap();
+        let sqlite = Sqlite::at(&directory.path().join("a.db"));
+        let mut reports = Vec::new();
+        for _ in 0..READERS {
+            reports.push(sqlite.read().await.unwrap());
+        }
+        let lookup = tokio::time::timeout(Duration::from_secs(5), sqlite.lookup()).await;
+        assert!(lookup.expect("it waits").is_ok());
     }
 }

@@ -203,7 +203,7 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn tags(&self, names: Option<&[String]>) -> Result<Vec<Tag>, StoreError> {
-        ask!(self, session => tag::find(&mut session, names))
+        ask!(self.lookup(), LOOKUP, session => tag::find(&mut session, names))
     }
 
     async fn delete_tag(&self, name: &str) -> Result<(), StoreError> {
@@ -238,7 +238,7 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn spent(&self, of: &Change) -> Result<Option<f64>, StoreError> {
-        ask!(self, session => spend::spent(&mut session, of))
+        ask!(self.lookup(), LOOKUP, session => spend::spent(&mut session, of))
     }
 
     async fn prune(&self, before: Timestamp, most: u64) -> Result<u64, StoreError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, Executor as _, Row as _};
-use tagrail_store::{SpendRow, SqliteStore, Store, StoreError, open};
+use tagrail_store::{Change, Kind, SpendRow, SqliteStore, Store, StoreError, open};
 use tagrail_testkit::{PATIENCE, Postgres};
 use tokio::time::timeout;
 
@@ -129,6 +129,40 @@ async fn a_deadlock_is_tried_again() {
     other.execute("COMMIT").await.unwrap();
     assert_eq!(settling.await.unwrap().unwrap().new, 1);
     assert_eq!(store.key("k").await.unwrap().unwrap().spend, 1.0);
+}
+
+/// Writers wait for each other with a connection each, and may have them all.
+#[tokio::test]
+async fn what_is_followed_and_looked_up_is_read_however_many_writers_wait() {
+    const WRITERS: i64 = 10;
+    let address = Postgres::database();
+    let store = opened(&address).await;
+    store.create_team(&team("a"), &texts(&["t"])).await.unwrap();
+    let mut other = sqlx::PgConnection::connect(&address).await.unwrap();
+    other.execute("BEGIN").await.unwrap();
+    other.execute("SELECT 1 FROM tagrail_generation FOR UPDATE").await.unwrap();
+    let mut writing = tokio::task::JoinSet::new();
+    for number in 0..WRITERS {
+        let store = store.clone();
+        writing.spawn(async move { store.create_team(&team(&number.to_string()), &[]).await });
+    }
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let deadline = Instant::now() + PATIENCE;
+    while other.fetch_one(waiting).await.unwrap().get::<i64, _>(0) == 0 {
+        assert!(Instant::now() < deadline, "nobody waits");
+    }
+    let read = async {
+        store.identity("k").await.unwrap();
+        assert_eq!(store.changes(1).await.unwrap().generation, 1);
+        assert_eq!(store.reserved().await.unwrap().1, ["t"]);
+        assert_eq!(store.tags(None).await.unwrap().len(), 1);
+        let team = Change { kind: Kind::Team, id: "a".to_owned() };
+        assert_eq!(store.spent(&team).await.unwrap(), Some(0.0));
+    };
+    timeout(Duration::from_secs(2), read).await.expect("it waits for writers");
+    other.execute("COMMIT").await.unwrap();
+    writing.join_all().await.into_iter().for_each(|written| written.unwrap());
 }
 
 /// As through a pool that gives every transaction another session.
