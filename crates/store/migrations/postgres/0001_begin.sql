@@ -83,6 +83,7 @@ CREATE TABLE tagrail_tags (
 CREATE INDEX tagrail_tags_reserved ON tagrail_tags (reserved);
 CREATE INDEX tagrail_tags_reset ON tagrail_tags (reset_at);
 
+-- One for every call: what is a column is not in `body` again, unless it is longer than an index takes.
 CREATE TABLE tagrail_spend (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     call_id TEXT COLLATE "C" NOT NULL,
@@ -95,10 +96,9 @@ CREATE TABLE tagrail_spend (
 );
 CREATE INDEX tagrail_spend_call ON tagrail_spend (call_id);
 CREATE INDEX tagrail_spend_key ON tagrail_spend (key_hash, started);
-CREATE INDEX tagrail_spend_team ON tagrail_spend (team_id, started);
-CREATE INDEX tagrail_spend_user ON tagrail_spend (user_id, started);
+CREATE INDEX tagrail_spend_team ON tagrail_spend (team_id, started) WHERE team_id IS NOT NULL;
+CREATE INDEX tagrail_spend_user ON tagrail_spend (user_id, started) WHERE user_id IS NOT NULL;
 CREATE INDEX tagrail_spend_started ON tagrail_spend (started, id);
-CREATE INDEX tagrail_spend_ended ON tagrail_spend (ended);
 
 CREATE TABLE tagrail_daily (
     -- key, team, user, tag, model

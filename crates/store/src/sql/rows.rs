@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 use super::record::{amount, body};
-use super::settle::indexed;
-use super::{Done, Session, Statement, Value, each, key, storable, values};
-use crate::SpendRow;
+use super::settle::{INDEXED, indexed};
+use super::{Done, Failure, Row, Session, Statement, Value, each, key, storable, values};
+use crate::{SpendRow, Timestamp};
 
 /// How many rows the statements take, the largest first: a few statements that are prepared once, and
 /// no more values in one than either database takes.
@@ -63,8 +64,107 @@ fn columns(id: &str, row: &SpendRow) -> Done<[Value; COLUMNS]> {
     ])
 }
 
+/// What of a row has no column of its own, or does not fit into it. What is left out reads back as its
+/// default.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "fits")]
+    call_id: &'a str,
+    call_type: &'a str,
+    #[serde(skip_serializing_if = "fits")]
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_alias: Option<&'a str>,
+    #[serde(skip_serializing_if = "some_fits")]
+    team_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "some_fits")]
+    user_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_user: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags: &'a [String],
+    model: &'a str,
+    model_group: &'a str,
+    deployment: &'a str,
+    provider: &'a str,
+    api_base: &'a str,
+    input_tokens: u64,
+    output_tokens: u64,
+    #[serde(skip_serializing_if = "is_false")]
+    estimated: bool,
+    cost: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte: Option<Timestamp>,
+    status: u16,
+    #[serde(skip_serializing_if = "is_false")]
+    cut_short: bool,
+    decision: &'a str,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    metadata: &'a Map<String, Json>,
+}
+
 fn text(row: &SpendRow) -> Done<String> {
-    if row.cost.is_finite() { body(row) } else { body(&SpendRow { cost: amount(row.cost), ..row.clone() }) }
+    body(&Body {
+        call_id: &row.call_id,
+        call_type: &row.call_type,
+        key: &row.key,
+        key_alias: row.key_alias.as_deref(),
+        team_id: row.team_id.as_deref(),
+        user_id: row.user_id.as_deref(),
+        end_user: row.end_user.as_deref(),
+        tags: &row.tags,
+        model: &row.model,
+        model_group: &row.model_group,
+        deployment: &row.deployment,
+        provider: &row.provider,
+        api_base: &row.api_base,
+        input_tokens: row.input_tokens,
+        output_tokens: row.output_tokens,
+        estimated: row.estimated,
+        cost: amount(row.cost),
+        first_byte: row.first_byte,
+        status: row.status,
+        cut_short: row.cut_short,
+        decision: &row.decision,
+        metadata: &row.metadata,
+    })
+}
+
+/// Whether a column holds all of it.
+fn fits(text: &str) -> bool {
+    text.len() <= INDEXED && !text.contains('\0')
+}
+
+fn some_fits(text: &Option<&str>) -> bool {
+    text.is_none_or(fits)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Begins a question for rows that [`read`] understands.
+pub(super) const SELECT: &str =
+    "SELECT body, id, call_id, key_hash, team_id, user_id, started, ended FROM tagrail_spend";
+
+/// A row as it was written.
+pub(super) fn read(row: &Row) -> Done<SpendRow> {
+    let body = row.text(0)?.unwrap_or_default();
+    let mut read: SpendRow = serde_json::from_str(&body).map_err(|error| Failure::unreadable(&error))?;
+    let text = |at| Ok::<_, sqlx::Error>(row.text(at)?.unwrap_or_default());
+    read.id = text(1)?;
+    if read.call_id.is_empty() {
+        read.call_id = text(2)?;
+    }
+    if read.key.is_empty() {
+        read.key = text(3)?;
+    }
+    read.team_id = read.team_id.or(row.text(4)?);
+    read.user_id = read.user_id.or(row.text(5)?);
+    read.started = Timestamp(row.int(6)?.unwrap_or_default());
+    read.ended = Timestamp(row.int(7)?.unwrap_or_default());
+    Ok(read)
 }
 
 /// For so many rows. Only numbers are put into it; SQLite's has none, since finding a value's place by

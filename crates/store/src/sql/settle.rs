@@ -10,7 +10,7 @@ use super::{Done, Row, Session, Statement, each, list, listed, rows, storable, v
 use crate::{DailyBy, Kind, Settled, SpendRow, Spender, Spent, Timestamp};
 
 /// PostgreSQL's indexes take no text longer than 2.7 kB, and clients choose some of these.
-const INDEXED: usize = 500;
+pub(super) const INDEXED: usize = 500;
 
 /// Milliseconds.
 const DAY: i64 = 86_400_000;

@@ -1,12 +1,12 @@
 //! Reading what calls cost, and deleting what is too old.
 
 use super::settle::{by_text, indexed};
-use super::{Done, Failure, Filter, Session, Value, values};
+use super::{Done, Filter, Session, Value, rows, values};
 use crate::{Change, DailyBy, DailyFilter, DailySpend, Kind, SpendFilter, SpendRow, Timestamp};
 
 pub(crate) async fn find(session: &mut Session, filter: &SpendFilter) -> Done<Vec<SpendRow>> {
     let column = |text: &Option<String>| text.as_deref().map(indexed);
-    let mut sql = Filter::new("SELECT body FROM tagrail_spend");
+    let mut sql = Filter::new(rows::SELECT);
     sql.and("id = ? OR call_id = ?", column(&filter.request_id));
     sql.and("key_hash = ?", column(&filter.key));
     sql.and("user_id = ?", column(&filter.user_id));
@@ -19,8 +19,7 @@ pub(crate) async fn find(session: &mut Session, filter: &SpendFilter) -> Done<Ve
     }
     let values = sql.take_values();
     let rows = session.rows(&sql, values).await?;
-    let read = |body: String| serde_json::from_str(&body).map_err(|error| Failure::unreadable(&error));
-    super::key::texts(&rows)?.into_iter().map(read).collect()
+    rows.iter().map(rows::read).collect()
 }
 
 pub(crate) async fn daily(session: &mut Session, by: DailyBy, filter: &DailyFilter) -> Done<Vec<DailySpend>> {
@@ -65,6 +64,6 @@ pub(crate) async fn spent(session: &mut Session, of: &Change) -> Done<Option<f64
 pub(crate) async fn prune(session: &mut Session, before: Timestamp, most: u64) -> Done<u64> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let delete = "DELETE FROM tagrail_spend WHERE id IN
-                  (SELECT id FROM tagrail_spend WHERE ended < $1 ORDER BY ended, id LIMIT $2)";
+                  (SELECT id FROM tagrail_spend WHERE started < $1 AND ended < $1 ORDER BY started, id LIMIT $2)";
     Ok(session.run(delete, values![before.0, most]).await?)
 }
