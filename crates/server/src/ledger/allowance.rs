@@ -377,4 +377,4 @@ impl More<'_> {
 
 #[cfg(test)]
 #[path = "allowance_tests.rs"]
-mod tests;
+pub(super) mod tests;

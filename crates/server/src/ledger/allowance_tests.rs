@@ -49,7 +49,8 @@ fn limited(hash: &str, limits: Limits, max: Option<f64>) -> Key {
     Key { hash: hash.to_owned(), name: "sk-...WWqw".to_owned(), limits, budget, ..Key::default() }
 }
 
-fn outcome(caller: &Caller, cost: f64) -> Outcome<'_> {
+/// A call of somebody's, over, that has cost so much.
+pub(in crate::ledger) fn outcome(caller: &Caller, cost: f64) -> Outcome<'_> {
     Outcome {
         operation: Operation::ChatCompletions,
         group: "m",

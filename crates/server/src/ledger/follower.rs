@@ -70,6 +70,10 @@ pub(super) async fn follow(books: Arc<Books>) {
 /// Holds what is counted here against what the store says.
 async fn reconcile(books: &Books) {
     books.meters.mark();
+    if books.journal.health().waiting > 0 {
+        // It waits for room on the disk, and is neither in the journal nor in the store.
+        return;
+    }
     if let Ok(store) = books.store()
         && books.drained(ANSWER).await
         && let Err(error) = books.meters.reconcile(&*store).await

@@ -1,9 +1,10 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use tagrail::Router;
-use tagrail_store::Journal;
+use tagrail::{Caller, Identity, Router};
+use tagrail_store::{Journal, SpendRow, Timestamp};
 
+use super::super::allowance::tests::outcome;
 use super::super::settling_store::SettlingStore;
 use super::super::{Clock, LedgerParts, Opening};
 use super::*;
@@ -60,4 +61,30 @@ async fn a_change_that_cannot_be_read_leaves_nothing_to_be_relied_on() {
     store.unheard.store(0, Ordering::SeqCst);
     catch_up(&books).await.unwrap();
     assert!(knows_what_is_reserved(&books).await, "and it recovers");
+}
+
+#[tokio::test]
+async fn what_waits_for_the_disk_is_not_taken_for_written() {
+    let (store, directory) = (Arc::new(SettlingStore::new()), tempfile::tempdir().unwrap());
+    let directory = directory.path().join("journal");
+    let books = books(&store, &directory).await;
+    let key = books.meters.of(Kind::Key, "k", 0.0);
+    let identity = Identity { key: "k".to_owned(), ..Identity::default() };
+    let writer = books.journal.writer(0);
+    std::fs::remove_dir_all(&directory).unwrap();
+    books.meters.recorded(&outcome(&Caller { identity, ..Caller::default() }, 1.0));
+    let id = writer.row_id(Timestamp::now()).as_str().to_owned();
+    writer.append(&SpendRow { id, ..SpendRow::default() }).unwrap();
+    reconcile(&books).await;
+    assert_eq!(key.spent(), 1.0, "it is nowhere else");
+
+    std::fs::create_dir(&directory).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while books.journal.health().waiting > 0 {
+        assert!(Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    }
+    reconcile(&books).await;
+    assert_eq!(store.rows.lock().unwrap().len(), 1);
+    assert_eq!(key.spent(), 0.0, "by the store, which has it now");
 }
