@@ -285,6 +285,21 @@ async fn what_the_store_has_without_having_said_so_does_not_count_twice_however_
 }
 
 #[tokio::test]
+async fn a_sum_that_was_read_before_rows_were_written_does_not_take_the_place_of_theirs() {
+    let (rig, store) = (Rig::new(), SettlingStore::new());
+    let purse = rig.key(Limits::default(), Some(10.0));
+    rig.record(1.0);
+    let change = [Change { kind: Kind::Key, id: "k".to_owned() }];
+    let writing = async {
+        *store.spend.lock().unwrap() = 1.0;
+        rig.settled(1.0, 1.0);
+    };
+    let (read, ()) = tokio::join!(rig.meters.refresh(&store, Some(&change)), writing);
+    read.unwrap();
+    assert_eq!(purse.facts().key_spend, 1.0);
+}
+
+#[tokio::test]
 async fn when_everything_has_changed_no_sum_is_asked_for_and_each_comes_with_its_key() {
     let (rig, store) = (Rig::new(), SettlingStore::new());
     let spending = |hash: &str, spend| {

@@ -5,7 +5,8 @@
 //! (`pending`). Several processes on one store see each other's spend with the next rows that they write.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tagrail::routing::RequestTag;
@@ -33,6 +34,8 @@ pub(crate) struct Meters {
     tags: RwLock<Arc<HashMap<String, Arc<Part>>>>,
     /// So that nothing is looked up where no tag has any.
     any_tags: AtomicBool,
+    /// Counts batches of rows that have come to be in the store.
+    batches: AtomicU64,
     router: Router,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
@@ -164,6 +167,7 @@ impl Meters {
             kinds: std::array::from_fn(|_| RwLock::default()),
             tags: RwLock::default(),
             any_tags: AtomicBool::new(false),
+            batches: AtomicU64::new(0),
             router,
             metrics,
             clock,
@@ -242,6 +246,7 @@ impl Meters {
     /// Rows are in the store. Those of this process were pending until now, and are in the sums that
     /// have come back.
     pub(crate) fn settled(&self, settled: &Settled, own: bool) {
+        self.batches.fetch_add(1, Ordering::SeqCst);
         for Spent { spender, added, spend } in &settled.spent {
             // Both at once: between them a call would count twice, or not at all.
             self.with(spender.kind, &spender.id, |counts| {
@@ -283,9 +288,25 @@ impl Meters {
     }
 
     async fn read_sum(&self, store: &dyn Store, of: &Change) -> Result<(), StoreError> {
-        let spent = store.spent(of).await?;
+        let spent = self.newest(|| store.spent(of)).await?;
         self.with(of.kind, &of.id, |counts| counts.set_base(spent));
         Ok(())
+    }
+
+    /// What the store says. Asked again when rows were settled while that was on its way: what they have said
+    /// is newer. Here and there both are heard on the store's thread, one after the other.
+    async fn newest<T, F>(&self, ask: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        for _ in 0..2 {
+            let batches = self.batches.load(Ordering::SeqCst);
+            let answer = ask().await?;
+            if batches == self.batches.load(Ordering::SeqCst) {
+                return Ok(answer);
+            }
+        }
+        ask().await
     }
 
     /// What these changes are about may have other sums by now; all sums, where it is not known what has
@@ -311,7 +332,7 @@ impl Meters {
         changes: Option<&[Change]>,
     ) -> Result<(), StoreError> {
         if changes.is_none_or(|changes| changes.iter().any(|change| change.kind == Kind::Tag)) {
-            self.set_tags(store.tags(None).await?);
+            self.set_tags(self.newest(|| store.tags(None)).await?);
         }
         let metered = self.metered(changes);
         if metered.len() > AT_ONCE {
