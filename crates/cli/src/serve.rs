@@ -59,7 +59,10 @@ pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
             complain(&not_without_a_key(host));
             return ExitCode::FAILURE;
         }
-        complain("no master key: only clients on this machine are served");
+        complain(
+            "no master key: only clients on this machine are served, and each may do everything; keys, teams and budgets \
+             hold for nobody",
+        );
     }
     let summary = Summary::of(&resolved);
     let place = Place::of(&flags.place, &resolved.general);

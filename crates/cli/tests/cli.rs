@@ -365,7 +365,8 @@ async fn without_a_master_key_it_listens_on_loopback_alone() {
     let arguments = ["--config", config.to_str().unwrap(), "--port", "0"];
     let data = [("TAGRAIL_DATA_DIR", desk.folder())];
     let mut program = Program::start(env!("CARGO_BIN_EXE_tagrail"), arguments, &data);
-    program.line("no master key");
+    // Whoever has lost it must not believe that keys and teams still confine anybody.
+    assert!(program.line("no master key").contains("hold for nobody"));
     program.line("on http://127.0.0.1:");
 
     let locked = config_text(&[deployment("m", "up", &[], &upstream.base())], &json!({}));
