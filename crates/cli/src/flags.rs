@@ -126,7 +126,7 @@ pub(crate) struct CheckFlags {
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Look at the teams of that database, too: postgres://... or sqlite:PATH.
-    #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
+    #[arg(long, value_name = "URL", conflicts_with = "data_dir", value_parser = crate::address::Address)]
     pub(crate) database_url: Option<String>,
     /// For machines.
     #[arg(long)]

@@ -50,11 +50,11 @@ Examples:
 #[derive(Debug, Args)]
 struct LitellmFlags {
     /// LiteLLM's database; it is only read.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = crate::address::Address)]
     database_url: String,
     /// The database to write into, postgres://... or sqlite:PATH. [default: the one of the configuration,
     /// else the file in the data directory]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = crate::address::Address)]
     into: Option<String>,
     /// Where the file tagrail.db is. [default: the working directory]
     #[arg(long, env = "TAGRAIL_DATA_DIR", value_name = "DIR")]

@@ -7,6 +7,7 @@
 //! findings, `summary.rs` what a configuration holds, `differences.rs` what the routing modes make of it;
 //! `failure.rs` how a command ends; `logging.rs` the log.
 
+mod address;
 mod check;
 mod demo;
 mod differences;

@@ -10,6 +10,7 @@ use tagrail_config::GeneralSettings;
 use tagrail_server::{Clock, Ledger, LedgerParts, Metrics, Opening, OpeningError};
 use tagrail_store::StoreError;
 
+use crate::address::Address;
 use crate::report::complain;
 
 /// In the data directory.
@@ -26,7 +27,7 @@ pub(crate) struct PlaceFlags {
     pub(crate) data_dir: Option<PathBuf>,
     /// A database instead of the file: postgres://... or sqlite:PATH; else
     /// general_settings.database_url, else DATABASE_URL.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = Address)]
     pub(crate) database_url: Option<String>,
 }
 

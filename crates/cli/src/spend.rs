@@ -118,5 +118,5 @@ fn name(payer: &Value, word: &str) -> String {
 }
 
 fn money(sum: &Value) -> String {
-    format!("{:.4}", sum.get("total_spend").and_then(Value::as_f64).unwrap_or(0.0))
+    table::usd(sum.get("total_spend").and_then(Value::as_f64).unwrap_or(0.0))
 }

@@ -1,6 +1,7 @@
 //! Answers of a gateway for people: rows under titles, and one record line by line.
 
 use serde_json::Value;
+use tagrail_store::Timestamp;
 
 /// Rows below their titles, columns as wide as they must be.
 pub(crate) fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
@@ -52,9 +53,19 @@ pub(crate) fn tags(record: &Value) -> String {
     shown(record.pointer("/metadata/tags").unwrap_or(&Value::Null))
 }
 
+/// A sum of money. One call may cost less than what four places can show, and that is not nothing.
+pub(crate) fn usd(sum: f64) -> String {
+    if sum == 0.0 || sum >= 0.01 {
+        return format!("{sum:.4}");
+    }
+    let exact = format!("{sum:.8}");
+    let exact = exact.trim_end_matches('0');
+    if exact.ends_with('.') { "<0.00000001".to_owned() } else { exact.to_owned() }
+}
+
 /// `0.0120 of 10 USD each 30d`.
 pub(crate) fn spend(record: &Value) -> String {
-    let spent = format!("{:.4}", record.get("spend").and_then(Value::as_f64).unwrap_or(0.0));
+    let spent = usd(record.get("spend").and_then(Value::as_f64).unwrap_or(0.0));
     let Some(budget) = record.get("max_budget").and_then(Value::as_f64) else { return spent };
     match record.get("budget_duration").and_then(Value::as_str) {
         Some(duration) => format!("{spent} of {budget} each {duration}"),
@@ -70,10 +81,19 @@ pub(crate) fn limits(record: &Value) -> String {
     if limits.is_empty() { NONE.to_owned() } else { limits.join(", ") }
 }
 
-/// `blocked`, or nothing.
+/// `blocked`, `expired` or `active`.
 pub(crate) fn state(record: &Value) -> String {
     let blocked = record.get("blocked").and_then(Value::as_bool).unwrap_or(false);
-    if blocked { "blocked".to_owned() } else { "active".to_owned() }
+    let now = Timestamp::now().to_rfc3339();
+    let expired = record.get("expires").and_then(Value::as_str).is_some_and(|moment| moment < now.as_str());
+    let state = if blocked {
+        "blocked"
+    } else if expired {
+        "expired"
+    } else {
+        "active"
+    };
+    state.to_owned()
 }
 
 #[cfg(test)]
@@ -85,6 +105,21 @@ mod tests {
     fn columns_are_as_wide_as_they_must_be() {
         let rows = [["a".to_owned(), "long".to_owned()], ["bcd".to_owned(), "e".to_owned()]];
         assert_eq!(table(["X", "Y"], &rows), "X    Y\na    long\nbcd  e\n");
+    }
+
+    #[test]
+    fn a_call_that_cost_little_did_not_cost_nothing() {
+        assert_eq!(
+            [0.0, 1.25, 0.0012, 5.7e-6, 1e-12].map(usd),
+            ["0.0000", "1.2500", "0.0012", "0.0000057", "<0.00000001"]
+        );
+    }
+
+    #[test]
+    fn a_key_whose_time_is_over_is_not_called_active() {
+        assert_eq!(state(&json!({"expires": "2020-01-01T00:00:00.000Z"})), "expired");
+        assert_eq!(state(&json!({"expires": "9999-01-01T00:00:00.000Z"})), "active");
+        assert_eq!(state(&json!({"expires": "2020-01-01T00:00:00.000Z", "blocked": true})), "blocked");
     }
 
     #[test]

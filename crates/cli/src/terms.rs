@@ -19,7 +19,7 @@ pub(crate) struct Terms {
     #[arg(long = "model-alias", value_name = "NAME=MODEL")]
     model_aliases: Vec<String>,
     /// US dollars that it may spend.
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     max_budget: Option<f64>,
     /// When the budget begins anew: 24h, 7d, 30d, 1mo.
     #[arg(long, value_name = "DURATION")]
