@@ -32,7 +32,7 @@ impl Attempts<'_> {
         let prompt = prompt_tokens(envelope);
         let answer = answer_tokens(operation, envelope, target, listed.max_output_tokens);
         let need = Need {
-            model: counted_as(self.snapshot, question, decision, deployment),
+            model: counted_as(self.snapshot, decision, deployment),
             tags: question.counted,
             tokens: prompt.saturating_add(answer),
             cost: price.map(|price| price.at_most(prompt, answer)),
@@ -74,17 +74,10 @@ impl Attempts<'_> {
     }
 }
 
-/// The name that limits by model know it by.
-fn counted_as<'a>(
-    snapshot: &'a Snapshot,
-    question: Question<'a>,
-    decision: &Decision,
-    deployment: DeploymentIndex,
-) -> &'a str {
-    match decision.captured() {
-        Some(_) => snapshot.table.behind_alias(question.behind_alias()),
-        None => &snapshot.spec(deployment).group,
-    }
+/// The name that limits by model know it by: the group's, and behind a wildcard the name that it took,
+/// with the provider in front where that was guessed, so that both spellings are one model.
+fn counted_as<'a>(snapshot: &'a Snapshot, decision: &'a Decision, deployment: DeploymentIndex) -> &'a str {
+    decision.captured().unwrap_or_else(|| &snapshot.spec(deployment).group)
 }
 
 /// What a reply has used up by its upstream's count, or by an estimate where that says nothing and

@@ -1,5 +1,6 @@
 //! What one caller may use up: the counts that its calls fall under, reserved all together or not at all.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
 
 use http::{HeaderName, HeaderValue};
@@ -45,8 +46,15 @@ impl Part {
     }
 
     fn limits_model(&self, model: &str) -> bool {
-        self.limits.model_rpm.contains_key(model) || self.limits.model_tpm.contains_key(model)
+        let Limits { model_rpm, model_tpm, .. } = &self.limits;
+        limit_of(model_rpm, model).or_else(|| limit_of(model_tpm, model)).is_some()
     }
+}
+
+/// A limit by model. One that was written without the provider holds for the name with it, too: `gpt-4o`
+/// and `openai/gpt-4o` are one model where a wildcard takes both.
+fn limit_of<'a>(limits: &'a BTreeMap<String, u64>, model: &str) -> Option<&'a u64> {
+    limits.get(model).or_else(|| limits.get(model.split_once('/')?.1))
 }
 
 impl Purse {
@@ -343,8 +351,8 @@ impl More<'_> {
         }
         let window = *counts.model(self.model).look(self.now);
         let own = [
-            (Unit::Requests, model_rpm.get(self.model), window.requests, requests),
-            (Unit::Tokens, model_tpm.get(self.model), window.tokens, tokens),
+            (Unit::Requests, limit_of(model_rpm, self.model), window.requests, requests),
+            (Unit::Tokens, limit_of(model_tpm, self.model), window.tokens, tokens),
         ];
         for (unit, limit, used, more) in own {
             if let Some(limit) = limit.filter(|limit| more > 0 && used.saturating_add(more) > **limit) {

@@ -191,3 +191,23 @@ async fn no_alias_of_a_wildcards_name_gets_around_its_limit() {
         assert_eq!(server.post(CHAT, &key, &chat("w/y")).await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_guessed_provider_is_no_way_around_a_limit_by_model() {
+    let upstream = FakeUpstream::start();
+    let (_home, databases) = databases();
+    let mut wild = deployment("openai/*", "wild", &[], &upstream.base());
+    wild["litellm_params"]["model"] = json!("openai/*");
+    let config = config_text(&[wild], &json!({}));
+    for database in databases {
+        let server = Server::start_at(&config, &database, standing(), 1);
+        for limited in ["openai/gpt-4o", "gpt-4o"] {
+            let key = server.key(json!({"model_rpm_limit": {limited: 1}})).await;
+            assert_eq!(server.post(CHAT, &key, &chat("gpt-4o")).await.status, 200, "{limited}");
+            for name in ["gpt-4o", "openai/gpt-4o"] {
+                assert_eq!(server.post(CHAT, &key, &chat(name)).await.status, 429, "{limited} {name}");
+            }
+            assert_eq!(server.post(CHAT, &key, &chat("gpt-4o-mini")).await.status, 200, "{limited}");
+        }
+    }
+}
