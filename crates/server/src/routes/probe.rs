@@ -99,7 +99,9 @@ async fn ask(router: &Router, operation: Operation, id: &str) -> Probed {
     let began = Instant::now();
     match tokio::time::timeout(LONGEST, router.call(&call)).await {
         Ok(Ok(_)) => Probed::Answered(began.elapsed()),
-        Ok(Err(failed)) => Probed::Failed(Refused::problem(operation, &failed, &Caller::default()).message().to_owned()),
+        Ok(Err(failed)) => {
+            Probed::Failed(Refused::problem(operation, &failed, &Caller::default()).message().to_owned())
+        }
         Err(_) => Probed::Failed(format!("no answer within {} seconds", LONGEST.as_secs())),
     }
 }
