@@ -75,6 +75,12 @@ pub(crate) fn run(flags: &ImportFlags) -> Result<(), Failure> {
     let From::Litellm(flags) = &flags.from;
     let resolved = flags.config.as_deref().map(resolved).transpose()?;
     let into = into(flags, resolved.as_ref());
+    if one_database(&flags.database_url, &into) {
+        return Err(Failure::Wrong(
+            "that is LiteLLM's own database, in which nothing is to be changed: give --into or --data-dir"
+                .to_owned(),
+        ));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -99,6 +105,19 @@ fn resolved(path: &Path) -> Result<Resolved, Failure> {
         let path = path.display();
         Failure::Failed(format!("{path} cannot be used; `tagrail check {path}` says why"))
     })
+}
+
+/// Whether two addresses are one database, as far as they tell: host, port and name, whoever logs in.
+fn one_database(one: &str, other: &str) -> bool {
+    let place = |address: &str| {
+        let (scheme, rest) = address.split_once("://")?;
+        let rest = rest.split(['?', '#']).next()?;
+        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        let (host, name) = place.split_once('/')?;
+        let port = if host.contains(':') { "" } else { ":5432" };
+        scheme.starts_with("postgres").then(|| format!("{}{port}/{name}", host.to_ascii_lowercase()))
+    };
+    place(one).is_some_and(|one| Some(one) == place(other))
 }
 
 /// The address of the store to write into. `DATABASE_URL` does not count without a configuration: it is
@@ -218,5 +237,23 @@ fn list(text: &mut String, title: &str, items: &[String]) {
     }
     if items.len() > SHOWN {
         text.push_str(&format!("  \u{2026} and {} more; --json has them all\n", items.len() - SHOWN));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_database_is_told_by_its_place() {
+        let theirs = "postgres://litellm:secret@DB.example/litellm?schema=public";
+        for same in ["postgresql://tagrail@db.example:5432/litellm", "postgres://db.example/litellm"] {
+            assert!(one_database(theirs, same), "{same}");
+        }
+        for other in
+            ["postgres://db.example/tagrail", "postgres://db.example:5433/litellm", "sqlite:litellm", ""]
+        {
+            assert!(!one_database(theirs, other), "{other}");
+        }
     }
 }

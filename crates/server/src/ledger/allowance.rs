@@ -20,6 +20,8 @@ pub(crate) struct Part {
     pub(super) name: String,
     pub(super) limits: Limits,
     pub(super) max: Option<f64>,
+    /// When what was spent begins anew.
+    pub(super) reset_at: Option<Timestamp>,
     pub(super) meter: Arc<Meter>,
 }
 
@@ -37,7 +39,8 @@ impl Part {
     /// `None` where nothing is limited.
     fn new(kind: Kind, id: &str, name: String, by: (&Limits, &Budget), meter: Arc<Meter>) -> Option<Part> {
         let (limits, budget) = by;
-        let part = Part { kind, id: id.to_owned(), name, limits: limits.clone(), max: budget.max, meter };
+        let Budget { max, reset_at, .. } = *budget;
+        let part = Part { kind, id: id.to_owned(), name, limits: limits.clone(), max, reset_at, meter };
         (*limits != Limits::default() || budget.max.is_some()).then_some(part)
     }
 
@@ -318,13 +321,12 @@ impl More<'_> {
         let spent = counts.spent();
         let others = counts.holders > u64::from(self.held > 0.0);
         let fits = spent < max && (!others || spent + counts.reserved + self.cost <= max);
-        let over =
-            || Over { told: over::budget(part, spent, spent < max), unit: Unit::Budget, kind: part.kind };
         if fits {
             return Ok(());
         }
         counts.refused = true;
-        Err(over())
+        let told = over::budget(part, spent, spent < max, self.now);
+        Err(Over { told, unit: Unit::Budget, kind: part.kind })
     }
 
     fn check_rates(&self, part: &Part, counts: &mut Counts) -> Result<(), Over> {
@@ -336,14 +338,14 @@ impl More<'_> {
             (Unit::Tokens, *tpm, window.tokens, self.tokens),
             (Unit::Parallel, *parallel, counts.parallel, self.requests),
         ];
-        let over = |unit, limit, used, window, model| Over {
-            told: over::rate(part, &over::Rate { unit, limit, used, window, model, now: self.now }),
+        let over = |unit, limit, (used, more), window, model| Over {
+            told: over::rate(part, &over::Rate { unit, limit, used, more, window, model, now: self.now }),
             unit,
             kind: part.kind,
         };
         for (unit, limit, used, more) in own {
             if let Some(limit) = limit.filter(|limit| more > 0 && used.saturating_add(more) > *limit) {
-                return Err(over(unit, limit, used, window, None));
+                return Err(over(unit, limit, (used, more), window, None));
             }
         }
         if !part.limits_model(self.model) {
@@ -356,7 +358,7 @@ impl More<'_> {
         ];
         for (unit, limit, used, more) in own {
             if let Some(limit) = limit.filter(|limit| more > 0 && used.saturating_add(more) > **limit) {
-                return Err(over(unit, *limit, used, window, Some(self.model)));
+                return Err(over(unit, *limit, (used, more), window, Some(self.model)));
             }
         }
         Ok(())

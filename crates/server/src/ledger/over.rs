@@ -41,6 +41,8 @@ pub(super) struct Rate<'a> {
     pub(super) unit: Unit,
     pub(super) limit: u64,
     pub(super) used: u64,
+    /// What the call would have taken.
+    pub(super) more: u64,
     pub(super) window: Window,
     /// When it is a limit for one model within the count.
     pub(super) model: Option<&'a str>,
@@ -51,22 +53,52 @@ pub(super) struct Rate<'a> {
 const SOON: Duration = Duration::from_secs(1);
 
 /// A budget: spent, or (when `reserved`) taken by calls that are under way.
-pub(super) fn budget(part: &Part, spent: f64, reserved: bool) -> OverLimit {
-    let holder = match part.kind {
+pub(super) fn budget(part: &Part, spent: f64, reserved: bool, now: Timestamp) -> OverLimit {
+    let holder_text = match part.kind {
         Kind::Key => "Key",
         Kind::Team => "Team",
         Kind::User => "User",
         Kind::Tag => "Tag",
     };
-    let mut message = format!("Budget has been exceeded! {holder}={} Current cost: ", part.name);
-    python_float(&mut message, spent);
-    message.push_str(", Max budget: ");
-    python_float(&mut message, part.max.unwrap_or_default());
+    let dollars = |amount: f64| {
+        let mut text = String::new();
+        python_float(&mut text, amount);
+        text
+    };
+    let max = part.max.unwrap_or_default();
+    let mut message = format!(
+        "Budget has been exceeded! {holder_text}={} Current cost: {}, Max budget: {}",
+        part.name,
+        dollars(spent),
+        dollars(max)
+    );
+    let mut headers = vec![(HeaderName::from_static("rate_limit_type"), HeaderValue::from_static("budget"))];
+    let reset = part.reset_at.filter(|reset| *reset > now);
     if reserved {
         message.push_str(". What is left is reserved for calls that are under way");
+    } else if let Some(reset) = reset {
+        let reset = minute(reset);
+        message.push_str(&format!(". Budget resets at: {reset}"));
+        headers.extend(value("reset_at", &reset));
     }
-    let headers = vec![(HeaderName::from_static("rate_limit_type"), HeaderValue::from_static("budget"))];
-    OverLimit { kind: "budget_exceeded", message, retry_after: reserved.then_some(SOON), headers }
+    let holder = holder(part.kind);
+    for (what, amount) in [("limit", max), ("remaining", (max - spent).max(0.0))] {
+        headers.extend(value(&format!("x-ratelimit-{holder}-{what}-budget"), &dollars(amount)));
+    }
+    let until = reset.map(|reset| Duration::from_millis(reset.0.abs_diff(now.0)));
+    let retry_after = if reserved { Some(SOON) } else { until };
+    OverLimit { kind: "budget_exceeded", message, retry_after, headers }
+}
+
+/// A header, where name and value can be one.
+fn value(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?))
+}
+
+/// `2026-11-21 19:43:48 UTC`.
+fn minute(time: Timestamp) -> String {
+    let text = time.to_rfc3339().replacen('T', " ", 1);
+    format!("{} UTC", text.split('.').next().unwrap_or_default())
 }
 
 /// Whose a limit is, as LiteLLM calls it.
@@ -81,7 +113,7 @@ pub(super) fn holder(kind: Kind) -> &'static str {
 
 /// Requests, tokens or places.
 pub(super) fn rate(part: &Part, rate: &Rate<'_>) -> OverLimit {
-    let Rate { unit, limit, used, window, model, now } = rate;
+    let Rate { unit, limit, used, more, window, model, now } = rate;
     let holder = holder(part.kind);
     let count = match model {
         Some(model) => format!("model_per_{}: {}:{model}", holder.trim_start_matches("api_"), part.id),
@@ -91,14 +123,19 @@ pub(super) fn rate(part: &Part, rate: &Rate<'_>) -> OverLimit {
         Unit::Parallel => SOON,
         _ => until(*window, *now),
     };
-    let reset = now.plus_ms(i64::try_from(left.as_millis()).unwrap_or(WINDOW));
-    let reset =
-        format!("{} UTC", reset.to_rfc3339().replacen('T', " ", 1).split('.').next().unwrap_or_default());
+    let reset = minute(now.plus_ms(i64::try_from(left.as_millis()).unwrap_or(WINDOW)));
     let remaining = limit.saturating_sub(*used);
+    // Who sees that much remains wonders what it was refused for.
+    let wanted = match unit {
+        Unit::Tokens => {
+            format!(", and this call may need {more} tokens (max_tokens says of how many the answer is)")
+        }
+        _ => String::new(),
+    };
     let unit = unit.name();
     let message = format!(
         "Rate limit exceeded for {count}. Limit type: {unit}. Current limit: {limit}, Remaining: {remaining}. \
-         Limit resets at: {reset}"
+         Limit resets at: {reset}{wanted}"
     );
     let holder = if model.is_some() {
         format!("model_per_{}", holder.trim_start_matches("api_"))

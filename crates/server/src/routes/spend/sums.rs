@@ -32,7 +32,8 @@ pub(super) async fn all(_: Viewer, State(shared): State<Shared>) -> Result<Json<
 pub(super) async fn tags(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
     let period = Period::of(&Asked::query(&uri, taken::PERIOD)?)?;
     let sums = daily(&shared, DailyBy::Tag, period.days(None)).await?;
-    let shown = by_id(&sums).into_iter().map(|(tag, sum)| {
+    // Calls without a tag are a sum of their own, and no tag's.
+    let shown = by_id(&sums).into_iter().filter(|(tag, _)| !tag.is_empty()).map(|(tag, sum)| {
         json!({ "individual_request_tag": tag, "log_count": sum.requests, "total_spend": sum.cost })
     });
     Ok(Json(shown.collect()))
