@@ -82,7 +82,14 @@ async fn a_budget_begins_anew_when_its_time_has_come() {
         let server = Server::start_at(&priced(&upstream), &database, clock.clone(), 1);
         let key = server.key(json!({"max_budget": CALL, "budget_duration": "1d"})).await;
         assert_eq!(server.chat(&key).await.status, 200);
-        assert_eq!(server.chat(&key).await.status, 429);
+        let refused = server.chat(&key).await;
+        assert_eq!((refused.status, refused.header("rate_limit_type")), (429, "budget"));
+        let wait: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((1..=86_400).contains(&wait), "it is midnight within a day: {wait}");
+        assert!(refused.header("reset_at").ends_with(" 00:00:00 UTC"), "{}", refused.header("reset_at"));
+        assert!(told(&refused).1.contains(" Budget resets at: "), "{}", refused.text());
+        assert_eq!(refused.header("x-ratelimit-api_key-limit-budget"), "0.03");
+        assert_eq!(refused.header("x-ratelimit-api_key-remaining-budget"), "0.0");
         clock.advance(3 * 24 * 3_600_000);
         server
             .until("there is a budget again", async |server| {

@@ -88,7 +88,9 @@ async fn tokens_are_reserved_before_the_call_and_corrected_after_it() {
     assert_eq!(server.post(CHAT, &key, &long).await.status, 200);
     assert_eq!(server.post(CHAT, &key, &long).await.status, 200);
     long["max_tokens"] = json!(1090);
-    assert_eq!(server.post(CHAT, &key, &long).await.status, 429);
+    let refused = server.post(CHAT, &key, &long).await;
+    assert_eq!(refused.status, 429);
+    assert!(told(&refused).1.contains("this call may need 1092 tokens"), "{}", refused.text());
 }
 
 #[tokio::test]
