@@ -11,7 +11,7 @@ use crate::error::Problem;
 use crate::ledger::Ledger;
 
 /// How often somebody else may be faster. Each time one of them has got on.
-const TRIES: usize = 50;
+pub(crate) const TRIES: usize = 50;
 
 /// A record that is written back as a whole.
 pub(crate) trait Record: Send + Sync + Sized + 'static {

@@ -14,11 +14,9 @@ use crate::caller::Admin;
 use crate::error::Problem;
 use crate::fields::{Asked, missing};
 use crate::ledger::Ledger;
+use crate::routes::edit::TRIES;
 use crate::routes::key::made::{self, Made, refused, told};
 use crate::routes::key::{change, minted, shown, taken};
-
-/// How often a change is made anew when somebody else was faster.
-const ATTEMPTS: usize = 5;
 
 /// `POST /key/update`.
 pub(crate) async fn update(
@@ -57,13 +55,9 @@ async fn changed(
     hash: &str,
     change: impl Fn(&mut Key) -> Result<(), Problem>,
 ) -> Result<Key, Problem> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..TRIES {
         let mut key = read(ledger, hash).await?;
-        let team = key.team_id.clone();
         change(&mut key)?;
-        if key.team_id != team {
-            has_team(ledger, &key).await?;
-        }
         let written = key.clone();
         match ledger.change(async move |store| told(store.update_key(&written).await)).await? {
             Err(StoreError::Conflict) => {}
@@ -77,14 +71,6 @@ async fn changed(
 async fn read(ledger: &Ledger, hash: &str) -> Result<Key, Problem> {
     let hash = hash.to_owned();
     ledger.ask(async move |store| store.key(&hash).await).await?.ok_or_else(made::missing)
-}
-
-/// A key of a team that does not exist would be a key without a team's limits (row D16).
-async fn has_team(ledger: &Ledger, key: &Key) -> Result<(), Problem> {
-    let Some(team) = key.team_id.clone() else { return Ok(()) };
-    let error = StoreError::Missing { field: "team_id", value: team.clone() };
-    let found = ledger.ask(async move |store| store.team(&team).await).await?;
-    found.map(drop).ok_or_else(|| refused(&error, key))
 }
 
 /// `POST /key/block`.
@@ -178,13 +164,10 @@ async fn replaced(shared: &Shared, asked: Asked, hash: &str) -> Result<Json<Valu
         Some(own) => minted::chosen(own, &shared.router.snapshot().general, "new_key")?,
         None => minted::mint()?,
     };
-    for _ in 0..ATTEMPTS {
+    for _ in 0..TRIES {
         let mut key = read(&shared.ledger, hash).await?;
-        let (team, now) = (key.team_id.clone(), shared.ledger.now());
+        let now = shared.ledger.now();
         change::set(&asked, &mut key, now)?;
-        if key.team_id != team {
-            has_team(&shared.ledger, &key).await?;
-        }
         key.hash = minted::hash(secret.reveal());
         key.name = minted::name(secret.reveal());
         count_rotation(&mut key.kept, now);
