@@ -34,6 +34,8 @@ pub struct Ask<'a> {
     /// Headers of the client's request, of which few are passed on (`anthropic-version`,
     /// `anthropic-beta` on Messages).
     pub client_headers: &'a HeaderMap,
+    /// The call is the operator's own, made in its process: what deployments open to clients is open.
+    pub in_process: bool,
     /// Now, in seconds since 1970: `created` of replies whose own dialect has no such field.
     pub created: u64,
 }

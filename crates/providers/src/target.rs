@@ -162,6 +162,14 @@ impl Target {
         client::admit(&self.spec.client_may_set, envelope)
     }
 
+    /// The same for a call of the operator's own, made in its process: what could be opened is open.
+    ///
+    /// # Errors
+    /// A field that steers past the gateway in another way.
+    pub fn admit_in_process(&self, envelope: &Envelope) -> Result<(), EnvelopeError> {
+        client::admit(client::OPENABLE, envelope)
+    }
+
     /// Why no call to the deployment's own model can be authenticated, unless the client sends a key.
     /// `None` where the request names the provider.
     pub fn missing_credentials(&self) -> Option<&str> {

@@ -26,6 +26,7 @@ fn prepare(operation: Operation, model: &str, body: &str, echo: Option<&str>) ->
         upstream_model: model,
         echo_model: echo,
         client_headers: &headers,
+        in_process: false,
         created: 0,
     };
     let place = target.resolve(model).unwrap();

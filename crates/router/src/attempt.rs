@@ -257,7 +257,7 @@ impl Attempts<'_> {
                 model: question.model,
                 tags: question.tags,
                 user_agent: question.call.user_agent(),
-                force_tag_filtering: false,
+                force_tag_filtering: question.call.forces_tag_filtering(),
                 access,
                 operators_choice: question.operators_choice,
                 moment,
@@ -320,7 +320,7 @@ fn may_fall_back(snapshot: &Snapshot, call: &Call, refusal: &Refusal) -> bool {
         // LiteLLM's proxy refuses an unknown name before its router sees it, unless the config has
         // a wildcard (row D26).
         Refusal::NoRoute(NoRoute::UnknownModel { wildcards_configured }) => {
-            *wildcards_configured || snapshot.table.rules().default_fallbacks_always
+            *wildcards_configured || call.in_process || snapshot.table.rules().default_fallbacks_always
         }
         Refusal::NoRoute(_) | Refusal::NotServed { .. } | Refusal::Upstream(_) => true,
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tagrail_providers::{Envelope, EnvelopeError, Operation};
+use serde_json::Value;
+use tagrail_providers::{Envelope, EnvelopeError, Operation, Target};
 use tagrail_routing::{RequestTag, Rules, TagOrigin};
 
 use crate::Caller;
@@ -32,6 +33,8 @@ pub struct Call {
     pub caller: Arc<Caller>,
     /// `x-litellm-call-id`, for the books.
     pub id: HeaderValue,
+    /// Made by the operator's own program, without a gateway in between; see [`Call::in_process`].
+    pub(crate) in_process: bool,
     hints: Hints,
 }
 
@@ -88,7 +91,7 @@ impl Call {
             bound_tags(&headers, &envelope)?;
         }
         let (caller, id) = (Caller::operator(), HeaderValue::from_static(""));
-        Ok(Call { operation, envelope, headers, path_model, caller, id, hints })
+        Ok(Call { operation, envelope, headers, path_model, caller, id, in_process: false, hints })
     }
 
     /// The same call on somebody's behalf, and under an id of its own.
@@ -97,6 +100,40 @@ impl Call {
         self.caller = caller;
         self.id = id;
         self
+    }
+
+    /// The same call, made by the operator's own program without a gateway in between, as LiteLLM's Router
+    /// is called in contrast to its proxy. The reply keeps the upstream's `model`; an unknown name has
+    /// `default_fallbacks` in both modes; and the body may hold what a client's may not: `api_key`,
+    /// `api_base`, `extra_headers` (for this call alone), `mock_response`, `enable_tag_filtering`, and its own
+    /// `context_window_fallbacks` and `content_policy_fallbacks`.
+    #[must_use]
+    pub fn in_process(mut self) -> Call {
+        self.in_process = true;
+        self
+    }
+
+    /// Whether a deployment lets the call say what its body says of address and credentials.
+    pub(crate) fn admitted_by(&self, target: &Target) -> Result<(), EnvelopeError> {
+        if self.in_process { target.admit_in_process(&self.envelope) } else { target.admit(&self.envelope) }
+    }
+
+    /// `mock_response`, where the program itself wants no upstream asked.
+    pub(crate) fn mock_response(&self) -> Option<String> {
+        self.own("mock_response")?.as_str().map(str::to_owned)
+    }
+
+    /// `enable_tag_filtering`, where the program itself switches it on.
+    pub(crate) fn forces_tag_filtering(&self) -> bool {
+        self.own("enable_tag_filtering").is_some_and(|value| value == true)
+    }
+
+    /// A field that counts only within a process.
+    pub(crate) fn own(&self, field: &str) -> Option<Value> {
+        if !self.in_process {
+            return None;
+        }
+        serde_json::from_str(self.envelope.raw(field)?).ok()
     }
 
     /// The call with another body.

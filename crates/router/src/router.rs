@@ -154,7 +154,7 @@ impl Router {
                 model: &model,
                 tags: &tags,
                 user_agent: call.user_agent(),
-                force_tag_filtering: false,
+                force_tag_filtering: call.forces_tag_filtering(),
                 access,
                 operators_choice: false,
                 moment: self.now(),

@@ -48,7 +48,7 @@ impl Provider for Anthropic {
             return Err(UpstreamError::not_served(self.name(), ask.operation));
         }
         let place = ask.target.resolve(ask.upstream_model)?;
-        let mut entry = ask.target.enter(&place, ask.envelope)?;
+        let mut entry = ask.target.enter(&place, ask.envelope, ask.in_process)?;
         let path = entry.path(tail(entry.base_path()));
         let secrets = entry.secrets.clone();
         if ask.operation == Operation::ChatCompletions {

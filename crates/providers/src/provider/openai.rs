@@ -118,7 +118,7 @@ impl Provider for OpenAi {
             return Err(UpstreamError::not_served(self.name, ask.operation));
         }
         let place = ask.target.resolve(ask.upstream_model)?;
-        let entry = ask.target.enter(&place, ask.envelope)?;
+        let entry = ask.target.enter(&place, ask.envelope, ask.in_process)?;
         let rewrite = self.rewrite(ask, &place);
         let withhold_usage = rewrite.ask_usage && !ask.envelope.wants_usage();
         let coder = Passthrough::new(self.name, ask, withhold_usage, entry.secrets.clone());

@@ -17,7 +17,7 @@ use super::{Place, Secrets, Target};
 use crate::{Coder, Envelope, EnvelopeError, Prepared, Secret, UpstreamError};
 
 /// Fields that a deployment can open to clients.
-const OPENABLE: [&str; 5] = ["api_key", "api_base", "base_url", "headers", "extra_headers"];
+pub(super) const OPENABLE: &[&str] = &["api_key", "api_base", "base_url", "headers", "extra_headers"];
 /// Headers that stand for the deployment, whatever it allows.
 const RESERVED: [&str; 4] = ["host", "authorization", "x-api-key", "api-key"];
 
@@ -36,12 +36,16 @@ struct Said {
 }
 
 /// Refuses the first steering field that is not open.
-pub(super) fn admit(open: &[String], envelope: &Envelope) -> Result<(), EnvelopeError> {
-    let closed = |field: &&str| !(OPENABLE.contains(field) && open.iter().any(|name| name == field));
+pub(super) fn admit(open: &[impl AsRef<str>], envelope: &Envelope) -> Result<(), EnvelopeError> {
+    let closed = |field: &&str| !(OPENABLE.contains(field) && is_open(open, field));
     match envelope.steering().into_iter().find(closed) {
         Some(field) => Err(EnvelopeError::not_allowed(field)),
         None => Ok(()),
     }
+}
+
+fn is_open(open: &[impl AsRef<str>], field: &str) -> bool {
+    open.iter().any(|name| name.as_ref() == field)
 }
 
 impl Target {
@@ -53,6 +57,7 @@ impl Target {
         &'a self,
         place: &Place<'a>,
         envelope: &Envelope,
+        in_process: bool,
     ) -> Result<Entry<'a>, UpstreamError> {
         let site = place.site;
         if envelope.steering().is_empty() {
@@ -62,7 +67,12 @@ impl Target {
             let (headers, secrets) = (site.headers.clone(), site.secrets.clone());
             return Ok(Entry { base: Cow::Borrowed(&site.base), headers, secrets });
         }
-        Said::read(&self.spec.client_may_set, envelope)?.apply(place)
+        let said = if in_process {
+            Said::read(OPENABLE, envelope)
+        } else {
+            Said::read(&self.spec.client_may_set, envelope)
+        };
+        said?.apply(place, in_process)
     }
 }
 
@@ -95,8 +105,8 @@ impl<'a> Entry<'a> {
 }
 
 impl Said {
-    fn read(open: &[String], envelope: &Envelope) -> Result<Said, UpstreamError> {
-        let raw = |field: &str| envelope.raw(field).filter(|_| open.iter().any(|name| name == field));
+    fn read(open: &[impl AsRef<str>], envelope: &Envelope) -> Result<Said, UpstreamError> {
+        let raw = |field: &str| envelope.raw(field).filter(|_| is_open(open, field));
         let mut headers = Vec::new();
         for field in ["headers", "extra_headers"] {
             let said: Option<BTreeMap<String, String>> = decoded(field, raw(field))?;
@@ -109,11 +119,11 @@ impl Said {
         Ok(Said { key, base, headers })
     }
 
-    fn apply<'a>(self, place: &Place<'a>) -> Result<Entry<'a>, UpstreamError> {
+    fn apply<'a>(self, place: &Place<'a>, in_process: bool) -> Result<Entry<'a>, UpstreamError> {
         let site = place.site;
         let own = Secrets::of(self.key.as_ref(), self.headers.iter().map(|(_, value)| value.as_str()));
         let mut entry = match self.base {
-            Some(text) => elsewhere(&text, own)?,
+            Some(text) => elsewhere(&text, own, in_process)?,
             None => Entry {
                 base: Cow::Borrowed(&site.base),
                 headers: site.headers.clone(),
@@ -149,9 +159,9 @@ fn decoded<T: serde::de::DeserializeOwned>(
 
 /// An address of the client's own: none of the deployment's headers go there, since any of them may
 /// be a credential.
-fn elsewhere(text: &str, secrets: Secrets) -> Result<Entry<'static>, UpstreamError> {
+fn elsewhere(text: &str, secrets: Secrets, in_process: bool) -> Result<Entry<'static>, UpstreamError> {
     let base = Base::parse(text.trim()).map_err(|what| wrong("api_base", what))?;
-    if base.is_off_limits() {
+    if base.is_off_limits() && !in_process {
         return Err(wrong("api_base", "is an address that clients may not choose"));
     }
     let host = base.authority.parse().map_err(|_| wrong("api_base", "has a host that is none"))?;

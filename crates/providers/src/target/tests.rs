@@ -54,6 +54,7 @@ fn try_prepare<T>(
         upstream_model: model,
         echo_model: Some("asked"),
         client_headers: &HeaderMap::new(),
+        in_process: false,
         created: 0,
     };
     place.provider.prepare(&ask).map(|prepared| look(&prepared))

@@ -60,9 +60,10 @@ impl<'a> Attempts<'a> {
             self.still_reaches(question, deployment)?;
         }
         self.account.attempt(deployment, || walk.decided(&snapshot.table, question, self.groups));
-        settings.target.admit(&question.call.envelope).map_err(|error| Miss::Unfit(Refusal::Body(error)))?;
+        question.call.admitted_by(&settings.target).map_err(|error| Miss::Unfit(Refusal::Body(error)))?;
         let upstream_model = snapshot.table.upstream_model(decision, deployment);
-        if let Some(text) = &settings.mock_response {
+        let mock = question.call.mock_response();
+        if let Some(text) = mock.as_deref().or(settings.mock_response.as_deref()) {
             return self.mocked(question, decision, deployment, &upstream_model, text);
         }
         let place = settings.target.resolve(&upstream_model).map_err(misfit)?;
@@ -200,8 +201,11 @@ impl<'a> Attempts<'a> {
     }
 
     /// What replies carry in `model`: the name asked for. A whole reply of a fallback, and of a path
-    /// that alone names the model, keeps the upstream's.
+    /// that alone names the model, keeps the upstream's, and so does every reply within a process, whose program knows what it asked.
     fn echo(&self, question: Question<'_>) -> Option<Cow<'a, str>> {
+        if self.original.in_process {
+            return None;
+        }
         let asked = self.original.envelope.model();
         if question.depth > 0 && !question.call.envelope.stream() {
             return None;
@@ -220,6 +224,7 @@ impl<'a> Try<'a> {
             upstream_model: &self.upstream_model,
             echo_model: self.echo.as_deref(),
             client_headers: &call.headers,
+            in_process: call.in_process,
             created: created(),
         })
     }

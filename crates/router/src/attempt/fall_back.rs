@@ -151,13 +151,23 @@ impl Attempts<'_> {
         let model = question.behind_alias();
         let special = match refusal {
             Refusal::Upstream(error) if error.kind == ErrorKind::ContextWindow => {
-                table.fallbacks(model, FallbackKind::ContextWindow)
+                Some(("context_window_fallbacks", FallbackKind::ContextWindow))
             }
             Refusal::Upstream(error) if error.kind == ErrorKind::ContentPolicy => {
-                table.fallbacks(model, FallbackKind::ContentPolicy)
+                Some(("content_policy_fallbacks", FallbackKind::ContentPolicy))
             }
-            _ => &[],
+            _ => None,
         };
+        if let Some((field, _)) = special
+            && let Some(Value::Array(own)) = question.call.own(field)
+        {
+            return own
+                .iter()
+                .filter_map(Value::as_object)
+                .flat_map(|table| table_form(table, model))
+                .collect();
+        }
+        let special = special.map_or(&[][..], |(_, kind)| table.fallbacks(model, kind));
         let general =
             if special.is_empty() { table.fallbacks(model, FallbackKind::General) } else { special };
         let mut names: Vec<&String> = Vec::new();

@@ -12,6 +12,7 @@ mod admission;
 mod books;
 mod cooldown;
 mod fallbacks;
+mod in_process;
 mod logging;
 mod reload;
 mod retries;
