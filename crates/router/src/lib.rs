@@ -57,5 +57,7 @@ pub use router::{Explained, Router};
 pub use snapshot::{Labels, Snapshot};
 pub use stream::ReplyStream;
 pub use tagrail_config as config;
-pub use tagrail_providers::{Cost, Operation, UpstreamError, Usage};
+pub use tagrail_providers::{
+    Cost, EnvelopeError, ErrorKind, Operation, SseFrame, SseFramer, UpstreamError, Usage,
+};
 pub use tagrail_routing as routing;

@@ -95,6 +95,8 @@ pub struct ReplyStream {
     /// Whether `waiting` runs since the last bytes.
     armed: bool,
     closed: bool,
+    /// What the stream broke of.
+    failure: Option<UpstreamError>,
 }
 
 /// What a stream runs under.
@@ -114,7 +116,7 @@ pub(crate) struct Terms {
 impl ReplyStream {
     pub(crate) fn new(opened: Opened, account: Account, terms: Terms) -> ReplyStream {
         let waiting = Box::pin(sleep(terms.patience));
-        ReplyStream { opened, account, terms, decision: None, waiting, armed: false, closed: false }
+        ReplyStream { opened, account, terms, decision: None, waiting, armed: false, closed: false, failure: None }
     }
 
     /// Has the deployment's failures noted as those of this choice.
@@ -125,6 +127,12 @@ impl ReplyStream {
     /// Tokens, as far as the stream has told them.
     pub fn usage(&self) -> Option<Usage> {
         self.opened.coder.usage()
+    }
+
+    /// What the stream broke of, as soon as the frame is out that tells a client so in its dialect:
+    /// nothing comes behind that, and what came before it is the upstream's.
+    pub fn failure(&self) -> Option<&UpstreamError> {
+        self.failure.as_ref().filter(|_| self.opened.ready.is_empty())
     }
 
     /// Waits no longer than the upstream may be silent, or than the end of a whole reply is worth.
@@ -202,11 +210,12 @@ impl ReplyStream {
     }
 
     /// The client is told in its dialect; what had come before stands.
-    fn fail(&mut self, error: &UpstreamError) {
+    fn fail(&mut self, error: UpstreamError) {
         tracing::debug!(message = %error.message, "a stream broke");
-        let frame = self.opened.coder.error_frame(error);
+        let frame = self.opened.coder.error_frame(&error);
         self.opened.ready.push_back(frame);
-        self.close(Some(error), true);
+        self.close(Some(&error), true);
+        self.failure = Some(error);
     }
 }
 
@@ -237,7 +246,7 @@ impl Body for ReplyStream {
                 Poll::Pending => ready!(this.poll_waiting(cx)),
             };
             if let Err(error) = more {
-                this.fail(&error);
+                this.fail(error);
             }
         }
     }
