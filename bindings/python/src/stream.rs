@@ -1,0 +1,174 @@
+//! An upstream's stream on its way to Python: a few chunks ahead, never more.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::BodyExt;
+use pyo3::prelude::*;
+use tagrail::{AnswerBody, ReplyStream, SseFrame, SseFramer, UpstreamError};
+use tokio::sync::Notify;
+
+use crate::mailbox::{Parcel, Post};
+use crate::wait::Slot;
+use crate::{failure, json};
+
+/// As much is taken from the upstream before somebody asks for it: chunks, and their bytes. One by one
+/// every chunk would wake a thread; without a bound, a program that stops reading would be sent everything.
+const AHEAD: usize = 64;
+const BYTES_AHEAD: usize = 256 * 1024;
+
+/// The chunks of one stream.
+pub(crate) struct Incoming {
+    state: Mutex<State>,
+    /// Somebody has taken something.
+    room: Notify,
+    /// What the failure is told with.
+    about: failure::About,
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Bytes>,
+    bytes: usize,
+    ended: Option<Ended>,
+    watcher: Option<Watcher>,
+}
+
+enum Ended {
+    Whole,
+    Failed(Box<UpstreamError>),
+    Closed,
+}
+
+/// Who is told when there is something.
+pub(crate) enum Watcher {
+    Slot(Arc<Slot<()>>),
+    Post(Arc<Post>, u64),
+}
+
+impl Incoming {
+    pub(crate) fn new(about: failure::About) -> Arc<Incoming> {
+        Arc::new(Incoming { state: Mutex::default(), room: Notify::new(), about })
+    }
+
+    /// Reads the upstream to its end. Aborting it ends the upstream call.
+    pub(crate) async fn fill(self: Arc<Incoming>, body: AnswerBody) {
+        let ended = match body {
+            AnswerBody::Stream(stream) => self.read(*stream).await,
+            AnswerBody::Events(pieces) | AnswerBody::Whole(pieces) => {
+                let mut framer = SseFramer::default();
+                for piece in pieces {
+                    self.push(&mut framer, piece).await;
+                }
+                Ended::Whole
+            }
+        };
+        self.end(ended);
+    }
+
+    async fn read(self: &Arc<Incoming>, mut stream: ReplyStream) -> Ended {
+        let mut framer = SseFramer::default();
+        while let Some(frame) = Pin::new(&mut stream).frame().await {
+            if let Some(failure) = stream.failure() {
+                return Ended::Failed(Box::new(failure.clone()));
+            }
+            if let Ok(Ok(data)) = frame.map(Frame::into_data) {
+                self.push(&mut framer, data).await;
+            }
+        }
+        Ended::Whole
+    }
+
+    /// Takes in bytes of the upstream. `[DONE]` is for clients over HTTP.
+    async fn push(self: &Arc<Incoming>, framer: &mut SseFramer, bytes: Bytes) {
+        let mut frames = Vec::new();
+        // A frame that is too long was too long for the router, which has said so.
+        let _ = framer.push(bytes, &mut frames);
+        for data in frames.iter().filter_map(data).filter(|data| &**data != b"[DONE]") {
+            self.put(data).await;
+        }
+    }
+
+    async fn put(self: &Arc<Incoming>, data: Bytes) {
+        while !self.has_room() {
+            self.room.notified().await;
+        }
+        let mut state = self.state();
+        state.bytes += data.len();
+        state.ready.push_back(data);
+        self.tell(state);
+    }
+
+    fn has_room(&self) -> bool {
+        let state = self.state();
+        state.ready.len() < AHEAD && state.bytes < BYTES_AHEAD
+    }
+
+    fn end(self: &Arc<Incoming>, ended: Ended) {
+        let mut state = self.state();
+        state.ended.get_or_insert(ended);
+        self.tell(state);
+    }
+
+    /// Tells whoever waits, who then finds what there is.
+    fn tell(self: &Arc<Incoming>, mut state: MutexGuard<'_, State>) {
+        let watcher = state.watcher.take();
+        drop(state);
+        match watcher {
+            Some(Watcher::Slot(slot)) => slot.fill(()),
+            Some(Watcher::Post(post, number)) => post.post(number, Parcel::Chunk(self.clone())),
+            None => {}
+        }
+    }
+
+    /// Tells this one as soon as there is something; at once, if there is.
+    pub(crate) fn watch(self: &Arc<Incoming>, watcher: Watcher) {
+        let mut state = self.state();
+        state.watcher = Some(watcher);
+        if !state.ready.is_empty() || state.ended.is_some() {
+            self.tell(state);
+        }
+    }
+
+    /// Nothing is to come any more.
+    pub(crate) fn close(self: &Arc<Incoming>) {
+        let mut state = self.state();
+        (state.bytes, state.ended) = (0, Some(Ended::Closed));
+        state.ready.clear();
+        self.tell(state);
+    }
+
+    /// The next chunk, None at the end, or the failure; nothing where it has to be waited for.
+    pub(crate) fn take(&self, py: Python<'_>) -> Option<PyResult<Py<PyAny>>> {
+        let mut state = self.state();
+        if let Some(data) = state.ready.pop_front() {
+            state.bytes -= data.len();
+            drop(state);
+            self.room.notify_one();
+            return Some(json::parsed(py, &data));
+        }
+        let failure = match state.ended.as_ref()? {
+            Ended::Whole | Ended::Closed => return Some(Ok(py.None())),
+            Ended::Failed(error) => error.clone(),
+        };
+        // Told once; whoever asks again is at the end.
+        state.ended = Some(Ended::Closed);
+        drop(state);
+        Some(Err(failure::of_upstream(py, &failure, &self.about)))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a frame says; comments say nothing.
+fn data(frame: &SseFrame) -> Option<Bytes> {
+    match frame.data_span() {
+        Some(span) => Some(frame.bytes().slice(span)),
+        None => frame.data().map(|data| Bytes::from(data.into_owned())),
+    }
+}
