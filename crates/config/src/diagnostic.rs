@@ -38,8 +38,10 @@ pub struct Diagnostic {
     pub code: &'static str,
     /// One sentence that names the key and the value (never a secret).
     pub message: String,
-    /// Where; `None` when it is about the file as a whole.
+    /// Where; `None` when it is about the file as a whole, or about a value.
     pub spot: Option<Spot>,
+    /// Where in a value: `model_list[3].litellm_params.tags`; `None` when it is about a file.
+    pub path: Option<String>,
     /// What to write instead.
     pub help: Option<String>,
     /// Whether nothing is started because of it; an error that stops nothing leaves a deployment out.
@@ -61,11 +63,15 @@ impl fmt::Display for Spot {
     }
 }
 
-/// `config.yaml:3:5: warning[unknown-key]: ... (did you mean ...?)`, on one line.
+/// `config.yaml:3:5: warning[unknown-key]: ... (did you mean ...?)`, on one line; of a value,
+/// `model_list[3].litellm_params.tags: error[wrong-type]: ...`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(spot) = &self.spot {
             write!(f, "{spot}: ")?;
+        }
+        if let Some(path) = &self.path {
+            write!(f, "{path}: ")?;
         }
         write!(f, "{}[{}]: {}", self.severity, self.code, self.message)?;
         match &self.help {
@@ -97,6 +103,9 @@ impl Diagnostic {
                 None => group.element(Origin::path(path).line(spot.line).char_column(spot.column)),
             };
         }
+        if let Some(path) = &self.path {
+            group = group.element(Origin::path(path.as_str()));
+        }
         if let Some(fate) = self.fate() {
             group = group.element(Level::NOTE.message(fate));
         }
@@ -110,6 +119,7 @@ impl Diagnostic {
     /// What becomes of the configuration for it.
     fn fate(&self) -> Option<&'static str> {
         match (self.severity, self.stops) {
+            (_, true) if self.path.is_some() => Some("nothing runs with this"),
             (_, true) => Some("nothing is started with this"),
             (Severity::Error, false) => Some("this deployment is left out"),
             (Severity::Warning, false) => None,
@@ -117,10 +127,10 @@ impl Diagnostic {
     }
 
     /// The finding for a machine: `severity`, `code`, `message`, `file`, `line`, `column`, `help`,
-    /// `stops`; what is not known is null.
+    /// `stops`; what is not known is null. One about a value has its `path` besides.
     pub fn to_json(&self) -> serde_json::Value {
         let spot = self.spot.as_ref();
-        json!({
+        let mut json = json!({
             "severity": self.severity.to_string(),
             "code": self.code,
             "message": self.message,
@@ -129,7 +139,11 @@ impl Diagnostic {
             "column": spot.map(|spot| spot.column),
             "help": self.help,
             "stops": self.stops,
-        })
+        });
+        if let Some(path) = &self.path {
+            json["path"] = path.as_str().into();
+        }
+        json
     }
 }
 

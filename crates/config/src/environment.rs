@@ -57,7 +57,7 @@ impl<'a> Environment<'a> {
                     "not-settable",
                     entry.at,
                     message,
-                    Some("set it where the gateway is started".to_owned()),
+                    Some(format!("set it where the {} is started", findings.host.name())),
                 );
             } else if let Some(name) = entry.value.as_text().and_then(|text| text.strip_prefix(MARK)) {
                 match environment.get(name) {

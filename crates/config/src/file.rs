@@ -8,8 +8,11 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::Host;
 use crate::findings::Findings;
 use crate::node::{Map, Node, Place, Value};
+
+pub(crate) use tree::MAX_DEPTH;
 
 /// The texts that were read, by name: what a diagnostic's excerpt is taken from.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +53,9 @@ pub(crate) fn read(path: &Path, sources: &mut Sources, findings: &mut Findings) 
                     "give the path of a file that this user may read with --config",
                 )
             };
-            findings.refuse("no-file", None, message, Some(help.to_owned()));
+            // A program was given the path in its own way.
+            let help = (findings.host == Host::Gateway).then(|| help.to_owned());
+            findings.refuse("no-file", None, message, help);
             None
         }
     }

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use crate::Host;
 use crate::confidential::without_keys;
 use crate::diagnostic::{Diagnostic, Severity, Spot};
+use crate::document::Steps;
 use crate::node::Place;
 
 /// Everything noticed so far.
@@ -12,6 +14,10 @@ use crate::node::Place;
 pub(crate) struct Findings {
     /// Names of the files that were read, as given.
     pub(crate) files: Vec<PathBuf>,
+    /// Where everything stands, when no file but a value is read.
+    pub(crate) steps: Option<Steps>,
+    /// What the configuration is read for.
+    pub(crate) host: Host,
     found: Vec<(Option<Place>, Diagnostic)>,
     /// Variables that are not set, in the order in which they came up.
     unset: Vec<Unset>,
@@ -28,6 +34,11 @@ struct Unset {
 }
 
 impl Findings {
+    /// None yet, of a configuration that is read for this.
+    pub(crate) fn of(host: Host) -> Findings {
+        Findings { host, ..Findings::default() }
+    }
+
     /// Works, but is probably not what was meant.
     pub(crate) fn warn(&mut self, code: &'static str, at: Place, message: String, help: Option<String>) {
         self.push(Severity::Warning, code, Some(at), message, help, false);
@@ -48,6 +59,13 @@ impl Findings {
     ) {
         self.refused = true;
         self.push(Severity::Error, code, at, message, help, true);
+    }
+
+    /// What a key protects would stand open.
+    pub(crate) fn unprotected(&mut self, at: Place, fact: String) {
+        let help =
+            format!("remove it if this {} may run without, or keep such traffic elsewhere", self.host.name());
+        self.refuse("unprotected", Some(at), format!("{fact}: nothing is started"), Some(help));
     }
 
     /// A variable that a value is read from is not set: said once, however often it is used.
@@ -75,8 +93,9 @@ impl Findings {
                     "the environment variable `{name}` is not set; {uses} values are read from it, first this one"
                 ),
             };
+            let host = self.host.name();
             let help =
-                format!("set it where the gateway is started, or under `environment_variables`: {name}=...");
+                format!("set it where the {host} is started, or under `environment_variables`: {name}=...");
             self.warn("unset-variable", first, message, Some(help));
         }
     }
@@ -91,8 +110,9 @@ impl Findings {
         stops: bool,
     ) {
         let spot = at.and_then(|at| self.spot(at));
+        let path = at.and_then(|at| self.path(at));
         let (message, help) = (without_keys(message), help.map(without_keys));
-        let diagnostic = Diagnostic { severity, code, message, spot, help, stops };
+        let diagnostic = Diagnostic { severity, code, message, spot, path, help, stops };
         // An anchor that is used a hundred times is one mistake.
         if !self.found.iter().rev().take(64).any(|(_, known)| *known == diagnostic) {
             self.found.push((at, diagnostic));
@@ -105,9 +125,29 @@ impl Findings {
         Some(Spot { file, line: at.line, column: at.column })
     }
 
-    /// `file:line:column`, for a sentence.
+    /// The place in a value for the outside.
+    pub(crate) fn path(&self, at: Place) -> Option<String> {
+        self.steps.as_ref()?.path(at)
+    }
+
+    /// `file:line:column`, or the path in a value, for a sentence.
     pub(crate) fn name(&self, at: Place) -> String {
-        self.spot(at).map(|spot| spot.to_string()).unwrap_or_default()
+        self.spot(at).map(|spot| spot.to_string()).or_else(|| self.path(at)).unwrap_or_default()
+    }
+
+    /// `line 3`, or the path in a value, for a sentence about the same file.
+    pub(crate) fn brief(&self, at: Place) -> String {
+        self.path(at).map_or_else(|| format!("line {}", at.line), |path| format!("`{path}`"))
+    }
+
+    /// What to write instead, in YAML; or in a value, where YAML's words mean nothing.
+    pub(crate) fn advice(&self, in_yaml: impl Into<String>, in_value: impl Into<String>) -> String {
+        if self.steps.is_some() { in_value.into() } else { in_yaml.into() }
+    }
+
+    /// What to write instead, where YAML is written.
+    pub(crate) fn in_yaml(&self, advice: String) -> Option<String> {
+        self.steps.is_none().then_some(advice)
     }
 
     /// Whether something was refused.

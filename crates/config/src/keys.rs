@@ -132,13 +132,8 @@ impl Section {
                 Standing::Used | Standing::Quiet => {}
                 Standing::Later(instead) => self.later(entry, instead, findings),
                 Standing::Guard(open) if says_something(&entry.value) => {
-                    let message = format!(
-                        "`{}` is not supported yet, and without it {open}: nothing is started",
-                        entry.key
-                    );
-                    let help = "remove it if this gateway may run without, or keep such traffic elsewhere"
-                        .to_owned();
-                    findings.refuse("unprotected", Some(entry.at), message, Some(help));
+                    let message = format!("`{}` is not supported yet, and without it {open}", entry.key);
+                    findings.unprotected(entry.at, message);
                 }
                 Standing::Guard(_) => {}
                 Standing::Unknown => self.unknown(entry, findings),

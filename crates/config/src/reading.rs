@@ -38,7 +38,7 @@ impl<'m, 'f> Reader<'m, 'f> {
         let entry = self.entry(key)?;
         match &entry.value.value {
             Value::Text(text) => Some(text.clone()),
-            _ => self.not(entry, "text", quoting(&entry.value)),
+            _ => self.not(entry, "text", self.quoting(&entry.value)),
         }
     }
 
@@ -55,7 +55,7 @@ impl<'m, 'f> Reader<'m, 'f> {
                 Some(text) => texts.push(text.to_owned()),
                 None => {
                     let message = format!("`{key}` is a list of texts, and this item is {}", item.kind());
-                    self.reject("wrong-type", item.at, message, quoting(item));
+                    self.reject("wrong-type", item.at, message, self.quoting(item));
                 }
             }
         }
@@ -91,8 +91,9 @@ impl<'m, 'f> Reader<'m, 'f> {
         let word = if said { "on" } else { "off" };
         let message =
             format!("`{key}` is {word}, but is written as {} and not as a boolean", entry.value.kind());
-        let help = format!("write `{key}: {said}` without quotes; LiteLLM reads it as off");
-        let help = if said { help } else { format!("write `{key}: {said}` without quotes") };
+        let help = format!("write `{key}: {said}` without quotes");
+        let help = self.findings.advice(help, format!("give the boolean {said}"));
+        let help = if said { help + "; LiteLLM reads it as off" } else { help };
         self.findings.warn("string-switch", entry.value.at, message, Some(help));
         Some(said)
     }
@@ -134,6 +135,23 @@ impl<'m, 'f> Reader<'m, 'f> {
         }
     }
 
+    /// For a scalar that lost its quotes.
+    fn quoting(&self, node: &Node) -> Option<String> {
+        let in_yaml = match &node.value {
+            Value::Bool(_) => {
+                "YAML reads yes, no, on, off, true and false as booleans: write the text in quotes"
+            }
+            Value::Int(_) | Value::Float(_) => "write it in quotes",
+            _ => return None,
+        };
+        Some(self.findings.advice(in_yaml, "give it as text"))
+    }
+
+    /// What to write instead, in YAML or in a value.
+    pub(crate) fn advice(&self, in_yaml: &str, in_value: &str) -> String {
+        self.findings.advice(in_yaml, in_value)
+    }
+
     /// Notes that a value is not what its key wants.
     pub(crate) fn not<T>(&mut self, entry: &Entry, expected: &str, help: Option<String>) -> Option<T> {
         let message = format!("`{}` is {expected}, and this is {}", entry.key, entry.value.kind());
@@ -156,17 +174,6 @@ impl<'m, 'f> Reader<'m, 'f> {
         for wrong in self.wrong {
             self.findings.refuse(wrong.code, Some(wrong.at), wrong.message, wrong.help);
         }
-    }
-}
-
-/// A scalar that lost its quotes.
-fn quoting(node: &Node) -> Option<String> {
-    match &node.value {
-        Value::Bool(_) => Some(
-            "YAML reads yes, no, on, off, true and false as booleans: write the text in quotes".to_owned(),
-        ),
-        Value::Int(_) | Value::Float(_) => Some("write it in quotes".to_owned()),
-        _ => None,
     }
 }
 

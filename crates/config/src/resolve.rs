@@ -10,6 +10,7 @@ mod ledger;
 mod lint;
 mod locate;
 mod policy;
+mod program;
 mod router;
 mod target;
 
@@ -27,7 +28,7 @@ use crate::keys::TOP;
 use crate::node::{Map, Node, Place};
 use crate::reading::Wrong;
 use crate::settings::{DeploymentSettings, LeftOut, Resolved};
-use crate::{Env, Holdings};
+use crate::{Env, Holdings, Host};
 use deployment::{Surroundings, Unreadable};
 use draft::Draft;
 use router::Router;
@@ -55,6 +56,9 @@ pub(crate) fn resolve(
     holdings: Option<&Holdings>,
     findings: &mut Findings,
 ) -> Outcome {
+    if findings.host == Host::Program {
+        program::narrow(&mut file);
+    }
     TOP.check(&file, findings);
     let environment = Environment::new(&file, process, findings);
     file.entries.retain(|entry| entry.key != "environment_variables");
@@ -115,6 +119,13 @@ fn code_of(key: &str, severity: Severity) -> &'static str {
     }
 }
 
+/// An item of `model_list`, and its position there.
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    place: usize,
+    node: &'a Node,
+}
+
 /// The deployments read so far, in parallel lists.
 #[derive(Default)]
 struct Fleet<'a> {
@@ -142,11 +153,12 @@ impl<'a> Fleet<'a> {
             environment: environment.get("LITELLM_ENVIRONMENT"),
         };
         let mut fleet = Fleet::default();
-        for node in items(file, "model_list", findings) {
+        for (place, node) in items(file, "model_list", findings).iter().enumerate() {
+            let item = Item { place, node };
             match deployment::read(node, &around, findings) {
                 Ok(drafts) => {
                     for draft in drafts {
-                        fleet.admit(draft, node, router.max_parallel_requests, environment, findings);
+                        fleet.admit(draft, item, router.max_parallel_requests, environment, findings);
                     }
                 }
                 Err(mut unreadable) => {
@@ -154,7 +166,7 @@ impl<'a> Fleet<'a> {
                         let more = further(&draft, node, &unreadable.wrong, environment);
                         unreadable.wrong.extend(more);
                     }
-                    fleet.leave_out(unreadable, node, findings);
+                    fleet.leave_out(unreadable, item, findings);
                 }
             }
         }
@@ -165,17 +177,19 @@ impl<'a> Fleet<'a> {
     fn admit(
         &mut self,
         draft: Draft,
-        node: &'a Node,
+        item: Item<'a>,
         max_parallel_requests: Option<u32>,
         environment: &Environment<'_>,
         findings: &mut Findings,
     ) {
+        let Item { place, node } = item;
         match Target::build(&draft.target, &|name| environment.get(name)) {
             Ok(target) => {
                 let access_groups = draft.spec.access_groups.clone();
                 self.specs.push(draft.spec);
                 self.nodes.push(node);
                 self.settings.push(DeploymentSettings {
+                    place,
                     target,
                     timeout: draft.timeout,
                     stream_timeout: draft.stream_timeout,
@@ -194,7 +208,7 @@ impl<'a> Fleet<'a> {
                 let mut wrong = vec![bad_target(&error, node)];
                 wrong.extend(bad_regexes(&draft.spec, node));
                 let DeploymentSpec { group, id, tags, .. } = draft.spec;
-                self.leave_out(Unreadable { group, id: Some(id), tags, wrong, draft: None }, node, findings);
+                self.leave_out(Unreadable { group, id: Some(id), tags, wrong, draft: None }, item, findings);
             }
         }
     }
@@ -202,7 +216,8 @@ impl<'a> Fleet<'a> {
     /// Notes a mistake of the table, which leaves a deployment out if it is an error of one.
     fn note(&mut self, mistake: Mistake, spec: &TableSpec, settings: &[&Map], findings: &mut Findings) {
         let blamed =
-            mistake.deployment.and_then(|place| Some((self.nodes.get(place)?, spec.deployments.get(place)?)));
+            mistake.deployment.and_then(|index| Some((self.nodes.get(index)?, spec.deployments.get(index)?)));
+        let place = mistake.deployment.and_then(|index| Some(self.settings.get(index)?.place));
         let at = match blamed {
             Some((node, _)) => locate::in_deployment(node, mistake.key),
             None => locate::in_settings(settings, mistake.key, &mistake.message),
@@ -211,20 +226,21 @@ impl<'a> Fleet<'a> {
         let code = code_of(mistake.key, mistake.severity);
         if mistake.severity == Severity::Warning {
             let message = match mistake.deserted.and_then(|group| self.first_left_out(&group)) {
-                Some(line) => format!("{} (line {line})", mistake.message),
+                Some(first) => format!("{} ({})", mistake.message, findings.brief(first)),
                 None => mistake.message,
             };
             findings.warn(code, at, message, None);
             return;
         }
-        if let Some((node, spec)) = blamed {
+        if let (Some((node, spec)), Some(place)) = (blamed, place) {
             let reason = format!("{}: {}", findings.name(at), mistake.message);
-            let (group, id, spot) = (spec.group.clone(), Some(spec.id.clone()), findings.spot(node.at));
+            let (group, id) = (spec.group.clone(), Some(spec.id.clone()));
             // A second mistake of a deployment leaves it out no more.
-            match self.left_out.iter_mut().find(|left_out| left_out.id == id && left_out.spot == spot) {
+            match self.left_out.iter_mut().find(|left_out| left_out.id == id && left_out.place == place) {
                 Some(left_out) => left_out.reason = format!("{}; {reason}", left_out.reason),
                 None => {
-                    self.left_out.push(LeftOut { group, id, spot, reason });
+                    let (spot, path) = (findings.spot(node.at), findings.path(node.at));
+                    self.left_out.push(LeftOut { group, id, place, spot, path, reason });
                     self.left_out_places.push(node.at);
                 }
             }
@@ -232,14 +248,15 @@ impl<'a> Fleet<'a> {
         findings.error(code, at, mistake.message, None);
     }
 
-    /// The line of the first deployment of a group that was left out.
-    fn first_left_out(&self, group: &str) -> Option<usize> {
-        let lines = self.left_out.iter().filter(|left_out| left_out.group == group);
-        lines.filter_map(|left_out| Some(left_out.spot.as_ref()?.line)).min()
+    /// Where the first deployment of a group that was left out stands.
+    fn first_left_out(&self, group: &str) -> Option<Place> {
+        let all = self.left_out.iter().zip(&self.left_out_places);
+        all.filter(|(left_out, _)| left_out.group == group).map(|(_, at)| *at).min_by_key(|at| at.line)
     }
 
     /// Notes that a deployment is left out. Its tags still count (row D30).
-    fn leave_out(&mut self, unreadable: Unreadable, node: &Node, findings: &mut Findings) {
+    fn leave_out(&mut self, unreadable: Unreadable, item: Item<'a>, findings: &mut Findings) {
+        let Item { place, node } = item;
         let reasons: Vec<String> = unreadable
             .wrong
             .iter()
@@ -254,7 +271,9 @@ impl<'a> Fleet<'a> {
         self.left_out.push(LeftOut {
             group: unreadable.group,
             id: unreadable.id,
+            place,
             spot: findings.spot(node.at),
+            path: findings.path(node.at),
             reason: reasons.join("; "),
         });
         self.left_out_places.push(node.at);
@@ -319,7 +338,7 @@ fn section<'a>(file: &'a Map, key: &str, findings: &mut Findings) -> Option<&'a 
             "wrong-type",
             Some(node.at),
             message,
-            Some(format!("write `key: value` lines below `{key}:`")),
+            findings.in_yaml(format!("write `key: value` lines below `{key}:`")),
         );
     }
     node.as_map()
@@ -336,7 +355,7 @@ fn items<'a>(file: &'a Map, key: &str, findings: &mut Findings) -> &'a [Node] {
                 "wrong-type",
                 Some(node.at),
                 message,
-                Some("begin each item with `- `".to_owned()),
+                findings.in_yaml("begin each item with `- `".to_owned()),
             );
             &[]
         }

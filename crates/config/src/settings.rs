@@ -29,14 +29,20 @@ pub struct LeftOut {
     pub group: String,
     /// Its id, as far as it could be read.
     pub id: Option<String>,
-    /// Where it stands.
+    /// Its position in `model_list`.
+    pub place: usize,
+    /// Where it stands in a file.
     pub spot: Option<Spot>,
-    /// Why, without secrets, with file, line and column.
+    /// Where it stands in a value.
+    pub path: Option<String>,
+    /// Why, without secrets, with file, line and column, or with the path in a value.
     pub reason: String,
 }
 
 /// What a deployment says besides routing.
 pub struct DeploymentSettings {
+    /// The position in `model_list` of the item that it was made of. One item can make several.
+    pub place: usize,
     /// Where it lives.
     pub target: Target,
     /// `litellm_params.timeout`: one attempt.

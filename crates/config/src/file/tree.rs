@@ -15,7 +15,7 @@ use crate::findings::Findings;
 use crate::node::{Entry, Map, Node, Place, Value};
 
 /// Depth of nested lists and maps. Configurations have six; the stack has room for this many.
-const MAX_DEPTH: usize = 48;
+pub(crate) const MAX_DEPTH: usize = 48;
 /// Events replayed for aliases in all: enough for ten thousand deployments that merge twenty
 /// defaults each, too few for a bomb.
 const MAX_REPLAYED: usize = 500_000;

@@ -41,7 +41,9 @@ pub(super) fn read(
     let mut unreadable = Unreadable::default();
     let Some(entry) = node.as_map() else {
         let message = format!("a deployment is a map, and this is {}", node.kind());
-        let help = Some("write `- model_name: NAME` with `litellm_params:` below it".to_owned());
+        let in_yaml = "write `- model_name: NAME` with `litellm_params:` below it";
+        let in_value = "a deployment has `model_name` and `litellm_params`";
+        let help = Some(findings.advice(in_yaml, in_value));
         unreadable.wrong.push(Wrong { code: "wrong-type", at: node.at, message, help });
         return Err(unreadable);
     };

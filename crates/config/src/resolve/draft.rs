@@ -130,7 +130,7 @@ fn id(reader: &mut Reader<'_, '_>) -> Option<String> {
     match &entry.value.value {
         Value::Text(text) => Some(text.clone()),
         Value::Int(number) => Some(number.to_string()),
-        _ => reader.not(entry, "text", Some("write it in quotes".to_owned())),
+        _ => reader.not(entry, "text", Some(reader.advice("write it in quotes", "give it as text"))),
     }
 }
 

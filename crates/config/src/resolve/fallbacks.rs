@@ -95,12 +95,8 @@ fn name(item: &Node, findings: &mut Findings) -> Option<String> {
         }
         None => {
             let message = format!("a fallback is the name of a model, and this is {}", item.kind());
-            findings.refuse(
-                "bad-fallback",
-                Some(item.at),
-                message,
-                Some("write the name in quotes".to_owned()),
-            );
+            let help = findings.advice("write the name in quotes", "give it as text");
+            findings.refuse("bad-fallback", Some(item.at), message, Some(help));
             None
         }
     }

@@ -7,6 +7,7 @@ use tagrail_routing::RoutingMode;
 
 use super::ledger;
 use super::router::Router;
+use crate::Host;
 use crate::environment::Environment;
 use crate::findings::Findings;
 use crate::keys::GENERAL;
@@ -24,10 +25,11 @@ pub(super) fn read(
     findings: &mut Findings,
 ) -> GeneralSettings {
     GENERAL.check(map, findings);
+    let is_gateway = findings.host == Host::Gateway;
     let fallback_price = ledger::fallback_price(map, findings);
     let mut reader = Reader::new(map, findings);
     let mut settings = GeneralSettings {
-        master_key: master_key(&mut reader, map, environment),
+        master_key: if is_gateway { master_key(&mut reader, map, environment) } else { None },
         key_header: reader.text("litellm_key_header_name"),
         completion_model: reader.text("completion_model"),
         max_body_bytes: reader
@@ -48,7 +50,9 @@ pub(super) fn read(
     no_header_name(&mut reader, &settings);
     serves_nothing(&mut reader, &settings);
     reader.refuse_wrong();
-    settings.database_url = settings.database_url.or_else(|| ledger::database_of(environment, findings));
+    if is_gateway && settings.database_url.is_none() {
+        settings.database_url = ledger::database_of(environment, findings);
+    }
     settings
 }
 

@@ -134,7 +134,7 @@ fn text_for_number(member: &Member<'_>, findings: &mut Findings) {
                 "text-for-number",
                 node.at,
                 message,
-                Some(format!("write `{key}: {text}` without quotes")),
+                Some(findings.advice(format!("write `{key}: {text}` without quotes"), "give it as a number")),
             );
         }
     }

@@ -252,9 +252,6 @@ fn callbacks(litellm: &Map, findings: &mut Findings) {
 }
 
 fn unprotected(name: &str, entry: &Entry, findings: &mut Findings) {
-    let message = format!(
-        "`{name}` is not supported yet, and without it requests would pass unchecked: nothing is started"
-    );
-    let help = "remove it if this gateway may run without, or keep such traffic elsewhere".to_owned();
-    findings.refuse("unprotected", Some(entry.at), message, Some(help));
+    let message = format!("`{name}` is not supported yet, and without it requests would pass unchecked");
+    findings.unprotected(entry.at, message);
 }
