@@ -81,14 +81,13 @@ def cells(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def play(cell: dict[str, Any], options: argparse.Namespace, upstream: Upstream) -> dict[str, Any]:
     """One process, from its start to its end."""
-    core, _ = cores()
-    asked = {**cell, "port": upstream.port, "upstream": upstream.pid, "seconds": options.seconds, "core": core}
+    asked = {**cell, "port": upstream.port, "upstream": upstream.pid, "seconds": options.seconds, "core": options.core}
     others = Others(upstream)
     try:
         done = subprocess.run(
             [options.python, HERE / "cell.py", json.dumps(asked)],
             env=environment(),
-            preexec_fn=pinned(core),
+            preexec_fn=pinned(options.core),
             capture_output=True,
             text=True,
             timeout=600,
@@ -180,13 +179,13 @@ def verdict(found: list[dict[str, Any]], sides: list[str]) -> list[str]:
 
 def main() -> int:
     options = flags()
-    core, other = cores()
+    options.core, other = cores()
     if other is not None:
         os.sched_setaffinity(0, {other})
-    say(f"caller on core {core}, provider on core {other}, load {os.getloadavg()[0]:.2f}")
+    say(f"caller on core {options.core}, provider on core {other}, load {os.getloadavg()[0]:.2f}")
     with contextlib.ExitStack() as stack:
         quick, paced = (stack.enter_context(Upstream(options.upstream, other, CHUNKS, gap)) for gap in (0, GAP_MS))
-        weighed = weight.weigh(options, quick.port, core, say) if options.starts else None
+        weighed = weight.weigh(options, quick.port, say) if options.starts else None
         found = measure(options, quick, paced)
     wrong = verdict(found, options.sides)
     made = [{**cell, "judged": judged(cell), **summary(cell)} for cell in found]

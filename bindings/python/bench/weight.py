@@ -89,7 +89,7 @@ def wheels(folder: pathlib.Path) -> Iterator[tuple[str, int]]:
             yield path.name.partition("-")[0].lower(), path.stat().st_size
 
 
-def weigh(options: Any, port: int, core: int | None, say: Any) -> dict[str, Any]:
+def weigh(options: Any, port: int, say: Any) -> dict[str, Any]:
     """Everything above, of all that is there."""
     kinds = {"python alone": (options.python, "")}
     if options.alone:
@@ -99,7 +99,7 @@ def weigh(options: Any, port: int, core: int | None, say: Any) -> dict[str, Any]
     for number in range(options.starts):
         for name, (python, side) in kinds.items():
             say(f"start {number + 1}/{options.starts}: {name}")
-            rounds[name].append(steps(python, side, port, core))
+            rounds[name].append(steps(python, side, port, options.core))
     found: dict[str, Any] = {"starts": {name: medians(each) for name, each in rounds.items()}, "sizes": {}}
     sizes = found["sizes"]
     if options.wheels and "litellm" in options.sides:
