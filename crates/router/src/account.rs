@@ -109,6 +109,11 @@ impl Account {
         self.open
     }
 
+    /// Who was tried last, and how many tries there were.
+    pub(crate) fn tried(&self) -> (Option<DeploymentIndex>, u32) {
+        (self.deployment, self.attempts)
+    }
+
     /// Whether tokens are worth an estimate where the upstream says none: something is counted against
     /// the caller, or somebody writes it down.
     pub(crate) fn estimates(&self) -> bool {

@@ -115,10 +115,10 @@ pub(crate) async fn run(
         }
     };
     attempts.account.settle_refused(&refusal);
-    let limit = attempts.limit;
-    drop(attempts);
+    let (timeout, (deployment, attempts)) = (attempts.limit, attempts.account.tried());
     let model = at_fault.unwrap_or_else(|| model.unwrap_or_default().into_owned());
-    Err(Box::new(CallError { refusal, snapshot: snapshot.clone(), model, timeout: limit }))
+    let error = CallError::new(call, snapshot.clone(), model, refusal);
+    Err(Box::new(CallError { timeout, deployment, attempts, ..error }))
 }
 
 /// What every operation needs, before anything is decided.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tagrail_providers::{EnvelopeError, Operation, UpstreamError};
-use tagrail_routing::NoRoute;
+use tagrail_routing::{DeploymentIndex, NoRoute};
 
-use crate::{OverLimit, Snapshot};
+use crate::{Call, Caller, OverLimit, Snapshot};
 
 /// A failed call: what happened, and what the reply's headers need.
 #[derive(Debug)]
@@ -19,6 +19,33 @@ pub struct CallError {
     pub model: String,
     /// The limit of the attempt, for `x-litellm-timeout`, when one was made.
     pub timeout: Option<Duration>,
+    /// What was asked for.
+    pub operation: Operation,
+    /// On whose behalf.
+    pub caller: Arc<Caller>,
+    /// Whether the operator's own program asked; see [`Call::in_process`].
+    pub in_process: bool,
+    /// Who failed last, when one was tried.
+    pub deployment: Option<DeploymentIndex>,
+    /// Tries in all groups.
+    pub attempts: u32,
+}
+
+impl CallError {
+    /// A call that is refused before anybody was tried. `model` is the name that it asked for.
+    pub fn new(call: &Call, snapshot: Arc<Snapshot>, model: String, refusal: Refusal) -> CallError {
+        CallError {
+            refusal,
+            snapshot,
+            model,
+            timeout: None,
+            operation: call.operation,
+            caller: call.caller.clone(),
+            in_process: call.in_process,
+            deployment: None,
+            attempts: 0,
+        }
+    }
 }
 
 /// What happened.

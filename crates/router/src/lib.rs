@@ -28,7 +28,8 @@
 //! fallback loop (there is no other); `transport.rs` the only file that opens a socket to a
 //! provider; `stream.rs` upstream bytes to client bytes; `scoreboard.rs` cooldowns and what is in
 //! flight; `caller.rs` and `admission.rs` on whose behalf, and how much of it; `account.rs` the books of
-//! a call, `decided.rs` how it was decided in one line, `outcome.rs` what is recorded; `snapshot.rs` the
+//! a call, `told.rs` what is said of one that failed, `decided.rs` how it was decided in one line, `outcome.rs`
+//! what is recorded; `snapshot.rs` the
 //! configuration in use, swapped as one.
 
 mod account;
@@ -45,6 +46,7 @@ mod router;
 mod scoreboard;
 mod snapshot;
 mod stream;
+mod told;
 mod transport;
 
 pub use admission::{Allowance, AllowanceFacts, Need, OverLimit, Reservation, Used};
@@ -61,3 +63,4 @@ pub use tagrail_providers::{
     Cost, EnvelopeError, ErrorKind, Operation, SseFrame, SseFramer, UpstreamError, Usage,
 };
 pub use tagrail_routing as routing;
+pub use told::{Refused, Told, python_list};

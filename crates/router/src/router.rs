@@ -145,8 +145,7 @@ impl Router {
         let named =
             snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
         let Some(model) = named else {
-            let refusal = Refusal::MissingModel;
-            return Err(Box::new(CallError { refusal, snapshot, model: String::new(), timeout: None }));
+            return Err(Box::new(CallError::new(call, snapshot, String::new(), Refusal::MissingModel)));
         };
         let tags = call.tags(snapshot.table.rules());
         let explanation = snapshot.as_caller(&call.caller, |access| {

@@ -116,7 +116,16 @@ pub(crate) struct Terms {
 impl ReplyStream {
     pub(crate) fn new(opened: Opened, account: Account, terms: Terms) -> ReplyStream {
         let waiting = Box::pin(sleep(terms.patience));
-        ReplyStream { opened, account, terms, decision: None, waiting, armed: false, closed: false, failure: None }
+        ReplyStream {
+            opened,
+            account,
+            terms,
+            decision: None,
+            waiting,
+            armed: false,
+            closed: false,
+            failure: None,
+        }
     }
 
     /// Has the deployment's failures noted as those of this choice.

@@ -2,7 +2,6 @@
 //! clients look for them. `call.rs` has those of calls of models.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use axum::response::IntoResponse;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -17,7 +16,8 @@ use crate::reply::Reply;
 
 mod call;
 
-pub(crate) use call::Refused;
+pub(crate) use call::refused;
+pub(crate) use tagrail::python_list;
 
 /// An error on its way to the client; boxed, because it is rare and what it is returned beside is small.
 #[derive(Debug)]
@@ -222,50 +222,9 @@ fn anthropic_type(status: u16) -> &'static str {
     }
 }
 
-/// A list of strings as Python prints it.
-pub(crate) fn python_list<'a>(items: impl Iterator<Item = &'a str>) -> String {
-    let mut text = String::from("[");
-    for (position, item) in items.enumerate() {
-        if position > 0 {
-            text.push_str(", ");
-        }
-        let quote = if item.contains('\'') && !item.contains('"') { '"' } else { '\'' };
-        text.push(quote);
-        for character in item.chars() {
-            match character {
-                '\\' => text.push_str("\\\\"),
-                '\n' => text.push_str("\\n"),
-                '\r' => text.push_str("\\r"),
-                '\t' => text.push_str("\\t"),
-                control if u32::from(control) < 0x20 || u32::from(control) == 0x7f => {
-                    let _ = write!(text, "\\x{:02x}", u32::from(control));
-                }
-                same if same == quote => {
-                    text.push('\\');
-                    text.push(same);
-                }
-                other => text.push(other),
-            }
-        }
-        text.push(quote);
-    }
-    text.push(']');
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_look_as_python_prints_them() {
-        assert_eq!(python_list(["!default", "a"].into_iter()), "['!default', 'a']");
-        assert_eq!(python_list([].into_iter()), "[]");
-        assert_eq!(python_list(["it's"].into_iter()), "[\"it's\"]");
-        assert_eq!(python_list(["it's \"so\""].into_iter()), r#"['it\'s "so"']"#);
-        assert_eq!(python_list(["a\\b\nc\u{1}"].into_iter()), r"['a\\b\nc\x01']");
-        assert_eq!(python_list(["ü"].into_iter()), "['ü']");
-    }
 
     #[test]
     fn a_client_reads_the_shape_of_its_dialect() {

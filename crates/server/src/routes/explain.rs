@@ -9,13 +9,13 @@ use axum::extract::{Request, State};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tagrail::routing::{Chance, FallbackKind, Moment, Reason, Resolution, RouteRequest, TagOrigin, Verdict};
-use tagrail::{Call, Caller, Explained, Operation, Refusal, Snapshot};
+use tagrail::routing::{FallbackKind, Reason, Resolution, TagOrigin, Verdict};
+use tagrail::{Call, Caller, Explained, Operation, Refusal, Refused, Snapshot};
 
 use crate::app::Shared;
 use crate::asked::Query;
 use crate::caller::{Known, Role, hash_of, policy};
-use crate::error::{self, Problem, Refused};
+use crate::error::{self, Problem};
 use crate::inbound;
 use crate::ledger::Ledger;
 use crate::path::{self, ModelRoute};
@@ -88,7 +88,7 @@ pub(crate) async fn explain(
         if matches!(error.refusal, Refusal::MissingModel) {
             error.refusal = Refusal::MissingField("model");
         }
-        Refused::problem(operation, &error, &call.caller)
+        error::refused(&error)
     })?;
     Ok(Json(answer(&call, &explained, is_privy)))
 }
@@ -127,9 +127,9 @@ fn answer(call: &Call, explained: &Explained, is_privy: bool) -> Value {
             "permitted": kept(snapshot, &explanation.verdicts),
         }),
         Err(no_route) => {
-            let refused = Refused { operation: call.operation, snapshot, model, caller: &call.caller };
-            let problem = refused.no_route(no_route);
-            json!({ "status": problem.status().as_u16(), "error": problem.message() })
+            let (operation, caller) = (call.operation, &*call.caller);
+            let told = Refused { operation, snapshot, model, caller, in_process: false }.no_route(no_route);
+            json!({ "status": told.status, "error": told.message })
         }
     };
     let mut notes = explanation.notes.clone();
@@ -177,29 +177,6 @@ fn steering(call: &Call, explained: &Explained) -> Option<String> {
     let refused = explained.snapshot.deployment(first).target.admit(&call.envelope).err()?;
     let id = &explained.snapshot.spec(first).id;
     Some(format!("{id} refuses the call with {}: {}", refused.status, refused.message))
-}
-
-/// The tags that the deployments of a name's group carry, in the order of the configuration.
-pub(crate) fn known_tags<'a>(snapshot: &'a Snapshot, model: &str) -> Vec<&'a str> {
-    let request = RouteRequest {
-        model,
-        tags: &[],
-        user_agent: None,
-        force_tag_filtering: false,
-        access: tagrail::routing::Access::Admin,
-        operators_choice: false,
-        moment: Moment::default(),
-        chance: Chance::default(),
-    };
-    let mut known = Vec::new();
-    for verdict in snapshot.table.explain(&request, &()).verdicts {
-        for tag in &snapshot.spec(verdict.deployment).tags {
-            if !known.contains(&tag.as_str()) {
-                known.push(tag.as_str());
-            }
-        }
-    }
-    known
 }
 
 fn told(snapshot: &Snapshot, verdict: &Verdict) -> Value {

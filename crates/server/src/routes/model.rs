@@ -9,7 +9,7 @@ use tagrail::{Answer, AnswerBody, Call, Snapshot};
 
 use crate::app::App;
 use crate::caller::{self, Known};
-use crate::error::{self, Problem, Refused};
+use crate::error::{self, Problem};
 use crate::headers::{self, CALL_ID};
 use crate::inbound;
 use crate::path::ModelRoute;
@@ -76,5 +76,5 @@ async fn call(
     let call = Call::read(operation, headers, body, model);
     let call = call.map_err(|error| refused(error::body(operation, &error)))?.by(caller, id.clone());
     let answer = app.shared.router.call_under(snapshot, &call).await;
-    answer.map_err(|error| Refused::problem(operation, &error, &call.caller))
+    answer.map_err(|error| error::refused(&error))
 }

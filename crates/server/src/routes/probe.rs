@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::json;
 use tagrail::routing::DeploymentIndex;
-use tagrail::{Call, Caller, Operation, Router, Snapshot};
+use tagrail::{Call, Operation, Router, Snapshot};
 use tokio::task::JoinSet;
 
-use crate::error::Refused;
+use crate::error;
 use crate::routes::models;
 
 /// How many are under way at once.
@@ -99,9 +99,7 @@ async fn ask(router: &Router, operation: Operation, id: &str) -> Probed {
     let began = Instant::now();
     match tokio::time::timeout(LONGEST, router.call(&call)).await {
         Ok(Ok(_)) => Probed::Answered(began.elapsed()),
-        Ok(Err(failed)) => {
-            Probed::Failed(Refused::problem(operation, &failed, &Caller::default()).message().to_owned())
-        }
+        Ok(Err(failed)) => Probed::Failed(error::refused(&failed).message().to_owned()),
         Err(_) => Probed::Failed(format!("no answer within {} seconds", LONGEST.as_secs())),
     }
 }
