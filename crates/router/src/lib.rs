@@ -28,8 +28,8 @@
 //! fallback loop (there is no other); `transport.rs` the only file that opens a socket to a
 //! provider; `stream.rs` upstream bytes to client bytes; `scoreboard.rs` cooldowns and what is in
 //! flight; `caller.rs` and `admission.rs` on whose behalf, and how much of it; `account.rs` the books of
-//! a call, `told.rs` what is said of one that failed, `decided.rs` how it was decided in one line, `outcome.rs`
-//! what is recorded; `snapshot.rs` the
+//! a call, `told.rs` what is said of one that failed, `decided.rs` how it was decided in one line,
+//! `explained.rs` how one would be, `outcome.rs` what is recorded; `snapshot.rs` the
 //! configuration in use, swapped as one.
 
 mod account;
@@ -39,6 +39,7 @@ mod call;
 mod caller;
 mod decided;
 mod error;
+mod explained;
 mod gather;
 mod header_text;
 mod outcome;
@@ -53,9 +54,10 @@ pub use admission::{Allowance, AllowanceFacts, Need, OverLimit, Reservation, Use
 pub use call::Call;
 pub use caller::{Caller, Identity};
 pub use error::{CallError, Refusal};
+pub use explained::{Explained, Grounds};
 pub use header_text::header_text;
 pub use outcome::{Answer, AnswerBody, Facts, Outcome, Recorder};
-pub use router::{Explained, Router};
+pub use router::Router;
 pub use snapshot::{Labels, Snapshot};
 pub use stream::ReplyStream;
 pub use tagrail_config as config;

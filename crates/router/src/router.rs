@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use tagrail_config::Resolved;
-use tagrail_routing::{Chance, DeploymentIndex, Explanation, Moment, Reservations, RouteRequest, TagOrigin};
+use tagrail_routing::{Chance, DeploymentIndex, Moment, Reservations};
 use tokio::time::Instant;
 
 use crate::scoreboard::Scoreboard;
 use crate::transport::{Transport, Way};
-use crate::{Answer, Call, CallError, Recorder, Refusal, Snapshot, attempt};
+use crate::{Answer, Call, CallError, Recorder, Snapshot, attempt};
 
 /// Sends calls to deployments. Clones share configuration, scoreboard and connections; [`Router::core`]
 /// makes one with connections of its own.
@@ -41,18 +41,6 @@ struct Core {
     transport: Transport,
     recorder: Arc<dyn Recorder>,
     sequence: AtomicU64,
-}
-
-/// A decision with its reasons and the configuration it was taken with.
-pub struct Explained {
-    /// The decision.
-    pub explanation: Explanation,
-    /// The configuration.
-    pub snapshot: Arc<Snapshot>,
-    /// The name asked for.
-    pub model: String,
-    /// The tags and where each came from.
-    pub tags: Vec<(String, TagOrigin)>,
 }
 
 impl Router {
@@ -122,51 +110,6 @@ impl Router {
         call: &'a Call,
     ) -> impl Future<Output = Result<Answer, Box<CallError>>> + Send {
         attempt::run(self, snapshot, call)
-    }
-
-    /// The decision for a call and its reasons; nothing is sent.
-    ///
-    /// # Errors
-    /// The call names no model.
-    pub fn explain(&self, call: &Call) -> Result<Explained, Box<CallError>> {
-        self.explained(call, false)
-    }
-
-    /// The same, told to an admin: also of what the caller does not reach, and why.
-    ///
-    /// # Errors
-    /// The call names no model.
-    pub fn explain_as(&self, call: &Call) -> Result<Explained, Box<CallError>> {
-        self.explained(call, true)
-    }
-
-    fn explained(&self, call: &Call, is_privy: bool) -> Result<Explained, Box<CallError>> {
-        let snapshot = self.snapshot();
-        let named =
-            snapshot.general.completion_model.clone().or_else(|| call.model().map(|name| name.into_owned()));
-        let Some(model) = named else {
-            return Err(Box::new(CallError::new(call, snapshot, String::new(), Refusal::MissingModel)));
-        };
-        let tags = call.tags(snapshot.table.rules());
-        let explanation = snapshot.as_caller(&call.caller, |access| {
-            let request = RouteRequest {
-                model: &model,
-                tags: &tags,
-                user_agent: call.user_agent(),
-                force_tag_filtering: call.forces_tag_filtering(),
-                access,
-                operators_choice: false,
-                moment: self.now(),
-                chance: self.chance(),
-            };
-            if is_privy {
-                snapshot.table.explain_as(&request, snapshot.board())
-            } else {
-                snapshot.table.explain(&request, snapshot.board())
-            }
-        });
-        let tags = tags.iter().map(|tag| (tag.text.to_string(), tag.origin)).collect();
-        Ok(Explained { explanation, snapshot, model, tags })
     }
 
     /// For how many milliseconds a deployment still cools as a whole, for health reports.

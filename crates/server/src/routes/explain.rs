@@ -8,9 +8,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use tagrail::routing::{FallbackKind, Reason, Resolution, TagOrigin, Verdict};
-use tagrail::{Call, Caller, Explained, Operation, Refusal, Refused, Snapshot};
+use serde_json::Value;
+use tagrail::{Call, Caller, Operation, Refusal};
 
 use crate::app::Shared;
 use crate::asked::Query;
@@ -90,7 +89,7 @@ pub(crate) async fn explain(
         }
         error::refused(&error)
     })?;
-    Ok(Json(answer(&call, &explained, is_privy)))
+    Ok(Json(explained.to_json()))
 }
 
 impl Wanted {
@@ -113,102 +112,5 @@ impl Wanted {
             let policy = policy(None, Some(&team.ok_or_else(|| missing("team_id"))?), None);
             Ok(Arc::new(Caller { policy: Some(policy), ..Caller::default() }))
         }))
-    }
-}
-
-fn answer(call: &Call, explained: &Explained, is_privy: bool) -> Value {
-    let Explained { explanation, snapshot, model, tags } = explained;
-    let tags: Vec<_> =
-        tags.iter().map(|(tag, origin)| json!({ "tag": tag, "from": came_from(*origin) })).collect();
-    let decision = match &explanation.decision {
-        Ok(decision) => json!({
-            "found_by": found_by(decision.resolution()),
-            "first": snapshot.spec(decision.first()).id,
-            "permitted": kept(snapshot, &explanation.verdicts),
-        }),
-        Err(no_route) => {
-            let (operation, caller) = (call.operation, &*call.caller);
-            let told = Refused { operation, snapshot, model, caller, in_process: false }.no_route(no_route);
-            json!({ "status": told.status, "error": told.message })
-        }
-    };
-    let mut notes = explanation.notes.clone();
-    notes.extend(steering(call, explained));
-    let verdicts = explanation.verdicts.iter().map(|verdict| told(snapshot, verdict));
-    let group = explanation.group.as_deref().unwrap_or_else(|| snapshot.table.behind_alias(model));
-    let left_out = left_out(snapshot, group).filter(|_| is_privy);
-    let deployments: Vec<_> = verdicts.chain(left_out).collect();
-    let admits = |name: &str| {
-        is_privy || snapshot.as_caller(&call.caller, |access| snapshot.table.admits(name, access))
-    };
-    json!({
-        "model": model,
-        "group": explanation.group,
-        "tags": tags,
-        "decision": decision,
-        "deployments": deployments,
-        "notes": notes,
-        "num_retries": snapshot.router.num_retries,
-        "fallbacks": fallbacks(snapshot, model, &admits),
-    })
-}
-
-/// Deployments of a group that a mistake in the configuration left out.
-fn left_out(snapshot: &Snapshot, group: &str) -> impl Iterator<Item = Value> {
-    let of_group = snapshot.left_out.iter().filter(move |left_out| left_out.group == group);
-    of_group.map(|it| json!({ "id": it.id, "kept": false, "stage": "config", "text": it.reason }))
-}
-
-/// Who is asked when the group fails, by the kind of failure, as far as the caller may know of them.
-fn fallbacks(snapshot: &Snapshot, model: &str, admits: &dyn Fn(&str) -> bool) -> Value {
-    let shown = |names: &[String]| names.iter().filter(|name| admits(name)).cloned().collect::<Vec<_>>();
-    let of = |kind| shown(snapshot.table.fallbacks(model, kind));
-    json!({
-        "general": of(FallbackKind::General),
-        "context_window": of(FallbackKind::ContextWindow),
-        "content_policy": of(FallbackKind::ContentPolicy),
-        "default": shown(snapshot.table.default_fallbacks()),
-    })
-}
-
-/// What is looked at only once a deployment is chosen: whether it lets clients set what this one sets.
-fn steering(call: &Call, explained: &Explained) -> Option<String> {
-    let first = explained.explanation.decision.as_ref().ok()?.first();
-    let refused = explained.snapshot.deployment(first).target.admit(&call.envelope).err()?;
-    let id = &explained.snapshot.spec(first).id;
-    Some(format!("{id} refuses the call with {}: {}", refused.status, refused.message))
-}
-
-fn told(snapshot: &Snapshot, verdict: &Verdict) -> Value {
-    let id = &snapshot.spec(verdict.deployment).id;
-    match &verdict.reason {
-        Reason::Kept { text } => json!({ "id": id, "kept": true, "stage": null, "text": text }),
-        Reason::Removed { stage, text } => json!({ "id": id, "kept": false, "stage": stage, "text": text }),
-    }
-}
-
-fn kept<'a>(snapshot: &'a Snapshot, verdicts: &[Verdict]) -> Vec<&'a str> {
-    let kept = verdicts.iter().filter(|verdict| matches!(verdict.reason, Reason::Kept { .. }));
-    kept.map(|verdict| snapshot.spec(verdict.deployment).id.as_str()).collect()
-}
-
-fn found_by(resolution: Resolution) -> &'static str {
-    match resolution {
-        Resolution::DeploymentId => "deployment id",
-        Resolution::Exact => "model_name",
-        Resolution::Wildcard => "wildcard",
-        Resolution::GuessedProvider => "wildcard, behind the guessed provider",
-        Resolution::UpstreamName => "litellm_params.model",
-    }
-}
-
-fn came_from(origin: TagOrigin) -> &'static str {
-    match origin {
-        TagOrigin::Metadata => "body metadata.tags",
-        TagOrigin::LitellmMetadata => "body litellm_metadata.tags",
-        TagOrigin::Header => "header x-litellm-tags",
-        TagOrigin::Key => "key",
-        TagOrigin::Team => "team",
-        TagOrigin::Body => "body tags",
     }
 }
