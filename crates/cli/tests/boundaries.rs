@@ -6,9 +6,12 @@
 //!  |        |          +-----> routing, providers
 //!  |        `-----> store --> routing
 //!  `--> config, routing
+//!
+//! python --> router
 //! ```
 //!
-//! A crate may name everything below it on an arrow's way, and nothing else of ours.
+//! A crate may name everything below it on an arrow's way, and nothing else of ours; but what Python needs
+//! has to stand in the SDK's crate, for every other language too.
 
 #![allow(
     clippy::unwrap_used,
@@ -44,6 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tagrail-providers",
         ],
     ),
+    ("tagrail-python", &["tagrail"]),
     ("tagrail-testkit", &[]),
     ("tagrail-bench", &[]),
     ("tagrail-fuzz", &["tagrail-config", "tagrail-routing", "tagrail-providers"]),
@@ -64,6 +68,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["tagrail-store"]),
     ("clap", &["tagrail-cli"]),
     ("ureq", &["tagrail-cli"]),
+    ("pyo3", &["tagrail-python"]),
 ];
 
 /// Neither they nor anything below them may wait, open a socket or draw a number.
