@@ -1,7 +1,9 @@
 //! One router: its configuration, and how calls begin.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use pyo3::exceptions::PyValueError;
@@ -9,7 +11,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use serde_json::Value;
-use tagrail::config::{self, Diagnostic, Loaded, Severity};
+use tagrail::config::{self, Diagnostic, Loaded};
 use tagrail::routing::Reservations;
 use tagrail::{Call, CallError, Explained, Operation, Refusal, Router};
 
@@ -18,7 +20,7 @@ use crate::failure::{self, About};
 use crate::json;
 use crate::reply::{Landing, Reply};
 use crate::runtime::{generation, handle};
-use crate::wait::Slot;
+use crate::wait::slot;
 
 /// What is wrong with a configuration, and what it holds.
 #[pyfunction]
@@ -212,10 +214,6 @@ impl Core {
         json::told(py, &diagnostics)
     }
 
-    fn has_errors(&self) -> bool {
-        self.state().diagnostics.iter().any(|found| found.severity == Severity::Error)
-    }
-
     fn deployments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let snapshot = self.router(py)?.snapshot();
         let list = PyList::empty(py);
@@ -247,10 +245,9 @@ impl Core {
         caller: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Reply> {
         let started = self.start(py, operation, body, caller)?;
-        let slot = Slot::new();
-        let filled = slot.clone();
-        let task = handle()?.spawn(async move { filled.fill(started.landing().await) });
-        match slot.wait(py) {
+        let (filling, waiting) = slot();
+        let task = handle()?.spawn(async move { filling.fill(started.landing().await) });
+        match waiting.wait(py) {
             Ok(landing) => landing.reply(py),
             Err(interrupted) => {
                 task.abort();
@@ -277,23 +274,33 @@ impl Core {
             }
             Err(no_route) => {
                 let refusal = Refusal::NoRoute(no_route);
-                let error = CallError { refusal, snapshot, model, timeout: None };
+                let error = CallError::new(&call, snapshot, model, refusal);
                 Err(failure::of_call(py, &error, &about))
             }
         }
     }
 
-    #[pyo3(signature = (operation, body, caller, cooling=None))]
+    #[pyo3(signature = (operation, body, caller, cooling=None, told=false))]
     fn explain(
         &self,
         py: Python<'_>,
         operation: &str,
         body: &Bound<'_, PyDict>,
         caller: Option<&Bound<'_, PyDict>>,
-        cooling: Option<std::collections::HashMap<String, f64>>,
+        cooling: Option<BTreeMap<String, f64>>,
+        told: bool,
     ) -> PyResult<Py<PyAny>> {
         let Started { router, call, about } = self.start(py, operation, body, caller)?;
-        let _ = (router, call, about, cooling);
-        Ok(py.None())
+        let mut assumed = Vec::new();
+        for (id, seconds) in cooling.iter().flatten() {
+            let time = Duration::try_from_secs_f64(*seconds)
+                .map_err(|error| PyValueError::new_err(format!("cooling: {id}: {error}")))?;
+            assumed.push((id.as_str(), time));
+        }
+        let explained = router.explain_assuming(&call, !told, &assumed);
+        let explained = explained.map_err(|error| failure::of_call(py, &error, &about))?;
+        let mut answer = explained.to_json();
+        answer["text"] = explained.to_text().into();
+        json::told(py, &answer)
     }
 }

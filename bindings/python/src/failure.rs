@@ -47,7 +47,11 @@ pub(crate) fn of_call(py: Python<'_>, error: &CallError, about: &About) -> PyErr
     raised(py, |details| {
         details.set_item("status", error.refusal.status())?;
         details.set_item("model", &error.model)?;
-        details.set_item("message", format!("{:?}", error.refusal))?;
+        let told = error.told();
+        details.set_item("message", told.text())?;
+        details.set_item("attempts", error.attempts)?;
+        details.set_item("deployment_id", error.deployment.map(|index| &error.snapshot.spec(index).id))?;
+        details.set_item("provider", provider(error))?;
         details.set_item("timeout", error.timeout.map(|time| time.as_secs_f64()))?;
         details.set_item("call_id", about.call_id.as_deref())?;
         match &error.refusal {
@@ -113,6 +117,14 @@ pub(crate) fn closed(py: Python<'_>) -> PyErr {
         details.set_item("kind", "closed")?;
         details.set_item("message", "this reply has nothing of that kind to read")
     })
+}
+
+/// Whose deployment was tried last.
+fn provider(error: &CallError) -> Option<&'static str> {
+    let deployment = error.deployment?;
+    let settings = error.snapshot.deployment(deployment);
+    let place = settings.target.resolve(&error.snapshot.spec(deployment).model).ok();
+    place.map(|place| place.provider.name())
 }
 
 fn no_way(details: &Bound<'_, PyDict>, no_route: &NoRoute, error: &CallError) -> PyResult<()> {

@@ -19,6 +19,7 @@ use crate::failure;
 use crate::reply::{Landing, Reply};
 use crate::runtime::{generation, handle};
 use crate::stream::{Incoming, Watcher};
+use crate::wait::lost;
 
 /// Both ends of a pair of sockets: one to write to from the runtime, one for the loop to watch.
 #[cfg(unix)]
@@ -45,6 +46,8 @@ pub(crate) enum Parcel {
     Landing(Box<Landing>),
     /// A stream has something new.
     Chunk(Arc<Incoming>),
+    /// Nothing: the task is gone. A future that was cancelled is not there any more to be told.
+    Lost,
 }
 
 impl Post {
@@ -123,6 +126,28 @@ impl Post {
     }
 }
 
+/// That a future will be told something; dropped unkept, that nothing comes.
+struct Promise {
+    post: Arc<Post>,
+    number: u64,
+    kept: bool,
+}
+
+impl Promise {
+    fn keep(mut self, landing: Landing) {
+        self.kept = true;
+        self.post.post(self.number, Parcel::Landing(Box::new(landing)));
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.post.post(self.number, Parcel::Lost);
+        }
+    }
+}
+
 /// Where finished calls of one event loop are put.
 #[pyclass(frozen, module = "tagrail._core")]
 pub(crate) struct Mailbox(Arc<Post>);
@@ -173,11 +198,8 @@ impl Mailbox {
         let post = self.of_this_process(py)?;
         let started = core.start(py, operation, body, caller)?;
         let number = post.await_for(future);
-        let to = post.clone();
-        let task = handle()?.spawn(async move {
-            let landing = started.landing().await;
-            to.post(number, Parcel::Landing(Box::new(landing)));
-        });
+        let promise = Promise { post: post.clone(), number, kept: false };
+        let task = handle()?.spawn(async move { promise.keep(started.landing().await) });
         Ok(Ticket { post: post.clone(), number, call: Some(task.abort_handle()) })
     }
 
@@ -185,7 +207,7 @@ impl Mailbox {
         let post = self.of_this_process(py)?;
         let incoming = reply.incoming(py)?;
         let number = post.await_for(future);
-        incoming.watch(Watcher::Post(post.clone(), number));
+        incoming.watch(Watcher::Loop(post.clone(), number));
         Ok(Ticket { post: post.clone(), number, call: None })
     }
 }
@@ -199,6 +221,7 @@ impl Mailbox {
 fn opened(py: Python<'_>, parcel: Parcel) -> PyResult<Py<PyAny>> {
     match parcel {
         Parcel::Landing(landing) => Ok(Bound::new(py, landing.reply(py)?)?.into_any().unbind()),
+        Parcel::Lost => Err(lost()),
         Parcel::Chunk(incoming) => incoming.take(py).unwrap_or_else(|| Err(failure::closed(py))),
     }
 }

@@ -10,7 +10,7 @@ use tokio::task::AbortHandle;
 
 use crate::runtime::generation;
 use crate::stream::{Incoming, Watcher};
-use crate::wait::Slot;
+use crate::wait::slot;
 use crate::{failure, json};
 
 /// How a call ended, on its way from the runtime to Python.
@@ -120,9 +120,9 @@ impl Reply {
             if let Some(next) = incoming.take(py) {
                 return next;
             }
-            let slot = Slot::new();
-            incoming.watch(Watcher::Slot(slot.clone()));
-            slot.wait(py)?;
+            let (filling, waiting) = slot();
+            incoming.watch(Watcher::Thread(filling));
+            waiting.wait(py)?;
         }
     }
 

@@ -12,7 +12,7 @@ use tagrail::{AnswerBody, ReplyStream, SseFrame, SseFramer, UpstreamError};
 use tokio::sync::Notify;
 
 use crate::mailbox::{Parcel, Post};
-use crate::wait::Slot;
+use crate::wait::{Filling, lost};
 use crate::{failure, json};
 
 /// As much is taken from the upstream before somebody asks for it: chunks, and their bytes. One by one
@@ -41,12 +41,13 @@ enum Ended {
     Whole,
     Failed(Box<UpstreamError>),
     Closed,
+    Lost,
 }
 
 /// Who is told when there is something.
 pub(crate) enum Watcher {
-    Slot(Arc<Slot<()>>),
-    Post(Arc<Post>, u64),
+    Thread(Filling<()>),
+    Loop(Arc<Post>, u64),
 }
 
 impl Incoming {
@@ -56,6 +57,7 @@ impl Incoming {
 
     /// Reads the upstream to its end. Aborting it ends the upstream call.
     pub(crate) async fn fill(self: Arc<Incoming>, body: AnswerBody) {
+        let unless_lost = UnlessLost(self.clone());
         let ended = match body {
             AnswerBody::Stream(stream) => self.read(*stream).await,
             AnswerBody::Events(pieces) | AnswerBody::Whole(pieces) => {
@@ -67,6 +69,7 @@ impl Incoming {
             }
         };
         self.end(ended);
+        drop(unless_lost);
     }
 
     async fn read(self: &Arc<Incoming>, mut stream: ReplyStream) -> Ended {
@@ -118,8 +121,8 @@ impl Incoming {
         let watcher = state.watcher.take();
         drop(state);
         match watcher {
-            Some(Watcher::Slot(slot)) => slot.fill(()),
-            Some(Watcher::Post(post, number)) => post.post(number, Parcel::Chunk(self.clone())),
+            Some(Watcher::Thread(filling)) => filling.fill(()),
+            Some(Watcher::Loop(post, number)) => post.post(number, Parcel::Chunk(self.clone())),
             None => {}
         }
     }
@@ -152,6 +155,7 @@ impl Incoming {
         }
         let failure = match state.ended.as_ref()? {
             Ended::Whole | Ended::Closed => return Some(Ok(py.None())),
+            Ended::Lost => return Some(Err(lost())),
             Ended::Failed(error) => error.clone(),
         };
         // Told once; whoever asks again is at the end.
@@ -162,6 +166,15 @@ impl Incoming {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever waits for a stream whose reader is gone is told so.
+struct UnlessLost(Arc<Incoming>);
+
+impl Drop for UnlessLost {
+    fn drop(&mut self) {
+        self.0.end(Ended::Lost);
     }
 }
 

@@ -97,17 +97,18 @@ impl Router {
         self.explained(call, true, &[])
     }
 
-    /// The same, as if these deployments, by id, were cooling for so long from now on, whatever is known of
-    /// them; with no time at all, as if they were healthy.
+    /// One or the other, as if these deployments, by id, were cooling for so long from now on, whatever is
+    /// known of them; with no time at all, as if they were healthy.
     ///
     /// # Errors
     /// The call names no model.
     pub fn explain_assuming(
         &self,
         call: &Call,
+        is_privy: bool,
         cooling: &[(&str, Duration)],
     ) -> Result<Explained, Box<CallError>> {
-        self.explained(call, true, cooling)
+        self.explained(call, is_privy, cooling)
     }
 
     fn explained(

@@ -55,10 +55,12 @@ class Core:
         operation: Operation,
         body: Mapping[str, Any],
         caller: Mapping[str, Any] | None,
-        cooling: Mapping[str, float] | None,
+        cooling: Mapping[str, float] | None = None,
+        told: bool = False,
     ) -> dict[str, Any]:
         """The decision and the reason for every deployment, as `/route/explain` answers, with `text` for
-        people. `cooling`: deployments' ids and the seconds that they are to be thought of as cooling."""
+        people. `cooling`: deployments' ids and the seconds that they are to be thought of as cooling.
+        `told`: no more than the caller itself may hear."""
 
 @final
 class Mailbox:
