@@ -120,6 +120,35 @@ fn decisions_and_formats_have_no_runtime_below_them() {
     }
 }
 
+/// Whoever embeds the SDK gets no server and no database with it.
+#[test]
+fn the_sdk_brings_no_server_and_no_database() {
+    let below = features_below("tagrail");
+    assert!(below.contains("hyper feature \"client\""), "the tree is not read rightly any more: {below:?}");
+    for brought in &below {
+        let name = brought.split(' ').next().unwrap_or_default();
+        let unwanted = ["axum", "tower", "sqlx", "prometheus-client", "clap"].contains(&name)
+            || name.starts_with("sqlx-")
+            || name.starts_with("axum-");
+        assert!(!unwanted, "tagrail brings in {brought}");
+        assert!(!brought.contains("feature \"server\""), "tagrail brings in {brought}");
+    }
+}
+
+/// Packages and their features as they are built for one of ours alone. The metadata knows only the
+/// features of the whole workspace together.
+fn features_below(name: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--edges", "normal,features", "--prefix", "none", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .args(["--package", name, "--target", &host()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+}
+
 /// What cargo knows, by the names of packages; build dependencies do not count.
 struct Workspace {
     ours: BTreeMap<String, BTreeSet<String>>,
