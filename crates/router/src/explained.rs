@@ -124,7 +124,10 @@ impl Router {
             return Err(Box::new(CallError::new(call, snapshot, String::new(), Refusal::MissingModel)));
         };
         let moment = self.now();
-        let (assumed, thoughts) = assume(&snapshot, cooling, moment);
+        let is_told = |deployment| {
+            is_privy || snapshot.as_caller(&call.caller, |access| snapshot.table.reaches(deployment, access))
+        };
+        let (assumed, thoughts) = assume(&snapshot, cooling, moment, &is_told);
         let tags = call.tags(snapshot.table.rules());
         let signals = Assumed { observed: snapshot.board(), assumed: &assumed };
         let mut explanation = snapshot.as_caller(&call.caller, |access| {
@@ -166,15 +169,17 @@ impl Router {
 }
 
 /// Which deployments are thought of as cooling until when, and a note on each thought. An id that no
-/// deployment has is a slip that would leave the answer as it was.
+/// deployment has is a slip that would leave the answer as it was; one that the caller does not reach
+/// looks to it like that.
 fn assume(
     snapshot: &Snapshot,
     cooling: &[(&str, Duration)],
     now: Moment,
+    is_told: &dyn Fn(DeploymentIndex) -> bool,
 ) -> (Vec<(DeploymentIndex, Moment)>, Vec<String>) {
     let (mut assumed, mut notes) = (Vec::new(), Vec::new());
     for (id, time) in cooling {
-        let Some(deployment) = snapshot.table.by_id(id) else {
+        let Some(deployment) = snapshot.table.by_id(id).filter(|index| is_told(*index)) else {
             notes.push(format!("no deployment has the id {id}: nothing is assumed of it"));
             continue;
         };

@@ -11,6 +11,7 @@ mod access;
 mod admission;
 mod books;
 mod cooldown;
+mod explained;
 mod fallbacks;
 mod in_process;
 mod logging;
