@@ -108,7 +108,10 @@ pub(crate) async fn run(
             match attempts.admit_fallbacks(question) {
                 Err(denied) => (denied.0, Some(denied.1)),
                 Ok(()) => match attempts.answer(question).await {
-                    Ok(answer) => return Ok(answer),
+                    Ok(mut answer) => {
+                        answer.facts.attempts = attempts.account.tried().1;
+                        return Ok(answer);
+                    }
                     Err(refusal) => (refusal, None),
                 },
             }

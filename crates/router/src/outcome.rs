@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::HeaderMap;
 use tagrail_providers::{Cost, Operation, Usage};
-use tagrail_routing::DeploymentIndex;
+use tagrail_routing::{Decision, DeploymentIndex};
 
 use crate::{Caller, ReplyStream, Snapshot};
 
@@ -49,6 +49,10 @@ pub struct Facts {
     pub max_retries: Option<u32>,
     /// Fallback groups (and order levels) tried.
     pub fallbacks: u32,
+    /// Tries in all groups.
+    pub attempts: u32,
+    /// What the deployment was chosen by; of a stream, [`ReplyStream::decision`] has it.
+    pub decision: Option<Decision>,
     /// The upstream's response headers; empty for a mocked response.
     pub upstream_headers: HeaderMap,
     /// When the call came.

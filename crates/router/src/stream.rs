@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use tagrail_providers::{Coder, Envelope, ErrorKind, Price, UpstreamError, Usage};
+use tagrail_providers::{Coder, Cost, Envelope, ErrorKind, Price, UpstreamError, Usage};
 use tagrail_routing::{Decision, DeploymentIndex, Moment};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
@@ -95,6 +95,8 @@ pub struct ReplyStream {
     /// Whether `waiting` runs since the last bytes.
     armed: bool,
     closed: bool,
+    /// What was charged, once the books are closed.
+    charged: Option<Spent>,
     /// What the stream broke of.
     failure: Option<UpstreamError>,
 }
@@ -124,6 +126,7 @@ impl ReplyStream {
             waiting,
             armed: false,
             closed: false,
+            charged: None,
             failure: None,
         }
     }
@@ -133,9 +136,23 @@ impl ReplyStream {
         self.decision = Some(decision);
     }
 
+    /// What the deployment was chosen by.
+    pub fn decision(&self) -> Option<&Decision> {
+        self.decision.as_ref()
+    }
+
     /// Tokens, as far as the stream has told them.
     pub fn usage(&self) -> Option<Usage> {
         self.opened.coder.usage()
+    }
+
+    /// US dollars, when prices are known: what the tokens told so far cost, and at the end what was
+    /// charged.
+    pub fn cost(&self) -> Option<Cost> {
+        match self.charged {
+            Some(charged) => charged.cost,
+            None => Some(self.terms.price?.cost(&self.usage()?)),
+        }
     }
 
     /// What the stream broke of, as soon as the frame is out that tells a client so in its dialect:
@@ -186,7 +203,9 @@ impl ReplyStream {
         }
         let now = Instant::now();
         self.score(error, now);
-        self.account.settle_stream(self.spent(cut_short), cut_short, now);
+        let spent = self.spent(cut_short);
+        self.charged = Some(spent);
+        self.account.settle_stream(spent, cut_short, now);
     }
 
     /// What was produced is charged. An upstream that counts as it goes, as Anthropic does, has not

@@ -415,6 +415,8 @@ mod tests {
             retries: 0,
             max_retries: None,
             fallbacks: 0,
+            attempts: 1,
+            decision: None,
             upstream_headers: headers,
             started: Instant::now(),
             upstream_time: Duration::from_millis(1),

@@ -254,6 +254,8 @@ impl<'a> Try<'a> {
             retries: 0,
             max_retries: None,
             fallbacks: 0,
+            attempts: 0,
+            decision: None,
             upstream_headers,
             started: started.into_std(),
             upstream_time: now.saturating_duration_since(self.began),

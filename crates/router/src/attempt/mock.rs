@@ -51,6 +51,8 @@ impl Attempts<'_> {
             retries: 0,
             max_retries: None,
             fallbacks: 0,
+            attempts: 0,
+            decision: None,
             upstream_headers: HeaderMap::new(),
             started: self.account.started().into_std(),
             upstream_time: std::time::Duration::ZERO,

@@ -81,6 +81,8 @@ impl Walk {
         *fallbacks = self.levels;
         if let AnswerBody::Stream(stream) = &mut answer.body {
             stream.chosen_by(self.decision);
+        } else {
+            answer.facts.decision = Some(self.decision);
         }
         answer
     }
