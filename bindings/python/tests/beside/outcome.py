@@ -1,0 +1,132 @@
+"""What can be seen of a call, in a form that two Routers can be compared in.
+
+An outcome is nested dicts and lists of plain values. Left out is what must differ from call to call: ids
+made up on the spot, clocks, durations; of error texts, what LiteLLM appends to them (the group, retries and
+the table of fallbacks), since row D13 leaves it out.
+"""
+
+from __future__ import annotations
+
+import re
+
+# What LiteLLM appends to the text of an error, or puts around it.
+APPENDED = re.compile(
+    r"(\.? ?Received Model Group=| ?LiteLLM Retried:|\nDeployment Info|\. ?Handle with `|\nModel: ).*", re.DOTALL)
+# Of the facts about a reply: these must be equal, the others only present.
+EQUAL = ("model_id", "api_base", "litellm_model_name", "custom_llm_provider", "response_cost")
+PRESENT = ("litellm_call_id", "_response_ms", "litellm_overhead_time_ms", "headers", "additional_headers",
+           "optional_params")
+COUNTED = ("x-litellm-model-group", "x-litellm-attempted-retries", "x-litellm-attempted-fallbacks", "x-litellm-max-retries")
+ATTRIBUTES = ("status_code", "model", "llm_provider", "num_retries", "max_retries", "code", "param", "type",
+              "failed_deployment_id", "timeout")
+
+
+def asked(seen):
+    """One request, as the provider got it."""
+    headers = {name: seen.headers.get(name) for name in ("authorization", "x-api-key", "anthropic-version", "content-type")}
+    return {"key": seen.key, "path": seen.path, "body": seen.body, "headers": headers}
+
+
+def failed(error):
+    """An exception."""
+    bases = [base.__name__ for base in type(error).__mro__
+             if base.__module__.startswith("openai") or base.__module__ == "builtins"]
+    told = {"class": type(error).__name__, "bases": bases, "message": gist(str(error))}
+    for name in ATTRIBUTES:
+        value = getattr(error, name, None)
+        told[name] = value if value is None or isinstance(value, (str, int, float)) else str(value)
+    headers = getattr(error, "litellm_response_headers", None)
+    told["headers"] = None if headers is None else sorted(headers)
+    return told
+
+
+def gist(text):
+    """What an error says, without what is appended."""
+    return APPENDED.sub("", text).strip()
+
+
+def replied(reply):
+    """A whole reply."""
+    dumped = dated(reply.model_dump())
+    told = {"type": type(reply).__name__, "dump": dumped, "hidden": hidden(reply._hidden_params),
+            "headers": getattr(reply, "_response_headers", None), "ms": number(getattr(reply, "_response_ms", None))}
+    first = dumped.get("choices") or dumped.get("data")
+    # Both ways to get at it, whatever the dump says.
+    told["attribute"] = plain(getattr(reply, "choices", None) or getattr(reply, "data", None))
+    told["item"] = plain((reply["choices"] if "choices" in dumped else reply["data"])[0]) if first else None
+    told["get"] = [reply.get("object"), reply.get("nothing", "else"), "model" in reply, "nothing" in reply]
+    told["usage"] = plain(reply.usage.total_tokens)
+    return told
+
+
+def chunk(part):
+    """A part of a stream."""
+    choices = part.choices
+    delta = choices[0].delta if choices else None
+    return {"type": type(part).__name__, "dump": dated(part.model_dump()),
+            "content": delta.content if delta is not None else None,
+            "item": part["choices"][0]["delta"].get("content") if choices else None,
+            "finish": choices[0].finish_reason if choices else None}
+
+
+def hidden(params):
+    """`_hidden_params`, or what of it stays the same."""
+    more = params.get("additional_headers") or {}
+    told = {name: plain(params.get(name)) for name in EQUAL}
+    told["there"] = [name for name in PRESENT if params.get(name) is not None]
+    told["counted"] = {name: more.get(name) for name in COUNTED}
+    told["passed on"] = {name: more[name] for name in sorted(more) if steady(name, more)}
+    return told
+
+
+def steady(name, headers):
+    """Whether a header is the same for the same answer. A deployment's limits are counted down by every
+    call, unless they are the provider's own."""
+    counts = name.startswith("x-ratelimit-") and f"llm_provider-{name}" not in headers
+    return name not in COUNTED and not counts and not name.endswith(("date", "content-length"))
+
+
+def number(value):
+    return "a number" if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def dated(dump):
+    """Without clocks and made-up ids."""
+    if "created" in dump:
+        dump["created"] = number(dump["created"])
+    if isinstance(dump.get("id"), str) and not dump["id"].endswith("-1"):
+        dump["id"] = "made up"
+    return plain(dump)
+
+
+def plain(value):
+    """Plain values all the way down."""
+    if hasattr(value, "model_dump"):
+        value = value.model_dump()
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    return value
+
+
+def differences(left, right, path=()):
+    """Where two outcomes differ: (path, left, right)."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        for name in [*left, *(name for name in right if name not in left)]:
+            yield from differences(left.get(name, ABSENT), right.get(name, ABSENT), (*path, name))
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        for position, (one, other) in enumerate(zip(left, right, strict=True)):
+            yield from differences(one, other, (*path, position))
+    elif left != right or type(left) is not type(right):
+        yield (path, left, right)
+
+
+class Absent:
+    """Stands for a key that is not there."""
+
+    def __repr__(self):
+        return "(absent)"
+
+
+ABSENT = Absent()
