@@ -4,16 +4,13 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
-use tagrail_config::{Diagnostic, Holdings, Loaded, ModeDifferences, mode_differences};
+use tagrail_config::{Holdings, Reader, Report};
 
-use crate::differences;
 use crate::failure::{Failure, ended};
 use crate::flags::CheckFlags;
 use crate::place::{Place, PlaceFlags};
-use crate::report::{self, say};
+use crate::report::say;
 use crate::serve::environment;
-use crate::summary::Summary;
 
 /// Exit status 1 when there are errors, 0 with warnings alone.
 pub(crate) fn run(flags: &CheckFlags) -> ExitCode {
@@ -48,36 +45,12 @@ pub(crate) fn check(path: &Path, holdings: Option<&Holdings>, as_json: bool) -> 
         None => tagrail_config::load(path, &environment),
     };
     let of_store = holdings.map(|holdings| holdings.reserved.as_slice()).unwrap_or_default();
-    let summary = loaded.resolved.as_ref().map(|resolved| Summary::beside(resolved, of_store));
-    let modes = loaded.spec.as_ref().map(mode_differences);
-    let failed = loaded.resolved.is_none() || report::has_errors(&loaded.diagnostics);
+    let report = Report::beside(&loaded, of_store);
     if as_json {
-        let diagnostics: Vec<Value> = loaded.diagnostics.iter().map(Diagnostic::to_json).collect();
-        let answer = json!({
-            "ok": !failed,
-            "diagnostics": diagnostics,
-            "summary": summary.as_ref().map(Summary::json),
-            "mode_differences": modes.as_ref().map(differences::json),
-        });
-        say(&format!("{:#}\n", answer));
+        say(&format!("{:#}\n", report.to_json()));
     } else {
-        say(&text(path, &loaded, summary.as_ref(), modes.as_ref()));
+        let colours = std::io::stdout().is_terminal();
+        say(&report.to_text(&path.display().to_string(), Reader::Terminal { colours }));
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-}
-
-fn text(path: &Path, loaded: &Loaded, summary: Option<&Summary>, modes: Option<&ModeDifferences>) -> String {
-    let mut text = report::rendered(loaded, std::io::stdout().is_terminal());
-    text.push_str(&format!("{}: {}\n", path.display(), report::count(&loaded.diagnostics)));
-    if let Some(verdict) = report::verdict(loaded) {
-        text.push_str(&format!("{verdict}\n"));
-    }
-    match summary {
-        Some(summary) => {
-            text.push_str(&summary.text());
-            text.push_str(&modes.map(differences::text).unwrap_or_default());
-        }
-        None => text.push_str("nothing of it can be served\n"),
-    }
-    text
+    if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

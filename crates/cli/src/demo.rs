@@ -8,14 +8,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
-use tagrail_config::{Loaded, Resolved};
+use tagrail_config::{Loaded, Resolved, Summary};
 use tagrail_server::{Running, demo_upstream};
 
 use crate::logging::{self, Loudness};
 use crate::place::Place;
 use crate::report::{self, complain, say};
 use crate::serve::{NotStarted, cannot_listen, start, until_signal};
-use crate::summary::Summary;
 
 /// What it serves.
 const CONFIG: &str = include_str!("demo.yaml");

@@ -24,13 +24,13 @@ pub(crate) fn run(flags: &ExplainFlags) -> ExitCode {
         }
     };
     let loaded = tagrail_config::load(&flags.config, &environment);
+    let (has_errors, count) = (loaded.has_errors(), loaded.count());
     let Some(resolved) = loaded.resolved else {
         report::show(&loaded);
         complain(&format!("{} cannot be used", flags.config.display()));
         return ExitCode::FAILURE;
     };
-    if report::has_errors(&loaded.diagnostics) {
-        let count = report::count(&loaded.diagnostics);
+    if has_errors {
         complain(&format!("{count}; see `tagrail check {}`", flags.config.display()));
     }
     let table = &resolved.table;

@@ -10,7 +10,6 @@
 mod address;
 mod check;
 mod demo;
-mod differences;
 mod explain;
 mod failure;
 mod flags;
@@ -23,7 +22,6 @@ mod remote;
 mod report;
 mod serve;
 mod spend;
-mod summary;
 mod table;
 mod team;
 mod terms;

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tagrail::Router;
-use tagrail_config::Resolved;
+use tagrail_config::{Resolved, Summary};
 use tagrail_server::{Metrics, Parts, Running};
 
 use crate::flags::ServeFlags;
 use crate::logging::{self, Loudness};
 use crate::place::Place;
 use crate::report::{self, complain, say};
-use crate::summary::Summary;
 use crate::{USAGE, check};
 
 /// How long calls in flight may go on after SIGTERM: what orchestrators commonly wait before they kill.
@@ -37,9 +36,9 @@ pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
     });
     let loaded = tagrail_config::load(path, &environment);
     report::show(&loaded);
-    let verdict = report::verdict(&loaded);
+    let (verdict, count) = (loaded.verdict(), loaded.count());
     let Some(resolved) = loaded.resolved else {
-        let why = verdict.unwrap_or_else(|| report::count(&loaded.diagnostics));
+        let why = verdict.unwrap_or(count);
         complain(&format!("{} cannot be served: {why}", path.display()));
         return ExitCode::FAILURE;
     };

@@ -12,7 +12,7 @@
 //! a value; `keys.rs` which keys
 //! there are and how each stands; `reading.rs` typed values out of a map; `environment.rs`
 //! variables; `resolve.rs` what is meant, with `resolve/lint.rs` for what was hardly meant;
-//! `settings.rs` the result outside of routing; `modes.rs` where the two routing modes differ;
+//! `settings.rs` the result outside of routing; `modes.rs` where the two routing modes differ; `report.rs` all that there is to say of a configuration;
 //! `findings.rs` and `diagnostic.rs` what is wrong, for people and machines; `confidential.rs` what
 //! neither may see; `python.rs` the texts that LiteLLM hashes into ids.
 
@@ -27,6 +27,7 @@ mod modes;
 mod node;
 mod python;
 mod reading;
+mod report;
 mod resolve;
 mod settings;
 
@@ -40,6 +41,7 @@ use node::Map;
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use file::Sources;
 pub use modes::{Answer, Difference, ModeDifferences, mode_differences};
+pub use report::{Reader, Report, Summary};
 pub use settings::{
     AllowedFails, DeploymentSettings, GeneralSettings, LeftOut, PriceOverride, Resolved, RetryPolicy,
     RouterSettings,

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tagrail_config::{Resolved, Spot};
 use tagrail_routing::{Access, DeploymentIndex, Policy, Reservations, RoutingTable};
 
-use crate::report::plural;
+use super::plural;
+use crate::settings::LeftOut;
+use crate::{Resolved, Spot};
 
 /// More deployments left out than this are for machines.
 const SHOWN: usize = 20;
@@ -16,7 +17,7 @@ const SHOWN_GROUPS: usize = 100;
 
 /// Names and numbers of a configuration.
 #[derive(Debug)]
-pub(crate) struct Summary {
+pub struct Summary {
     groups: Vec<Group>,
     tags: Vec<String>,
     /// Reserved tags, and who is reached by their holders alone: what `tag_grants: false` would open.
@@ -32,6 +33,8 @@ struct Missing {
     group: String,
     id: Option<String>,
     spot: Option<Spot>,
+    /// In a value.
+    path: Option<String>,
 }
 
 #[derive(Debug)]
@@ -42,12 +45,13 @@ struct Group {
 }
 
 impl Summary {
-    pub(crate) fn of(resolved: &Resolved) -> Summary {
+    /// Of a configuration alone.
+    pub fn of(resolved: &Resolved) -> Summary {
         Summary::beside(resolved, &[])
     }
 
     /// The same, with tags that a store reserves besides.
-    pub(crate) fn beside(resolved: &Resolved, of_store: &[String]) -> Summary {
+    pub fn beside(resolved: &Resolved, of_store: &[String]) -> Summary {
         let table = &resolved.table;
         let reserved: BTreeSet<String> =
             resolved.general.reserved_tags.iter().chain(of_store).cloned().collect();
@@ -60,10 +64,9 @@ impl Summary {
                 .collect(),
             wildcard: name.contains('*'),
         });
-        let left_out = resolved.left_out.iter().map(|left_out| Missing {
-            group: left_out.group.clone(),
-            id: left_out.id.clone(),
-            spot: left_out.spot.clone(),
+        let left_out = resolved.left_out.iter().map(|left_out| {
+            let LeftOut { group, id, spot, path, .. } = left_out.clone();
+            Missing { group, id, spot, path }
         });
         Summary {
             groups: groups.collect(),
@@ -76,7 +79,7 @@ impl Summary {
     }
 
     /// `9 deployments in 5 groups, 2 left out, routing mode tagrail`.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let deployments: usize = self.groups.iter().map(|group| group.deployments.len()).sum();
         let left_out = match self.left_out.len() {
             0 => String::new(),
@@ -91,7 +94,7 @@ impl Summary {
     }
 
     /// The line, then every group with its deployments, the wildcards, the tags.
-    pub(crate) fn text(&self) -> String {
+    pub fn to_text(&self) -> String {
         let mut text = format!("{}\n", self.line());
         let width = self.groups.iter().map(|group| group.name.len()).max().unwrap_or(0);
         for (title, wildcard) in [("groups", false), ("wildcards", true)] {
@@ -130,7 +133,8 @@ impl Summary {
         text
     }
 
-    pub(crate) fn json(&self) -> Value {
+    /// All of it, for a machine.
+    pub fn to_json(&self) -> Value {
         let groups = |wildcard: bool| -> Vec<Value> {
             let groups = self.groups.iter().filter(|group| group.wildcard == wildcard);
             groups.map(|group| json!({"name": group.name, "deployments": group.deployments})).collect()
@@ -161,22 +165,27 @@ fn closed(table: &RoutingTable, reserved: &BTreeSet<String>) -> Vec<String> {
 }
 
 impl Missing {
-    /// `config.yaml:7  gpt-4  free-model`.
+    /// `config.yaml:7  gpt-4  free-model`, or `model_list[3]  gpt-4  free-model`.
     fn line(&self) -> String {
         let group = if self.group.is_empty() { "without a model_name" } else { &self.group };
         let id = self.id.as_deref().map(|id| format!("  {id}")).unwrap_or_default();
-        match &self.spot {
-            Some(spot) => format!("{}:{}  {group}{id}", spot.file.display(), spot.line),
-            None => format!("{group}{id}"),
+        match (&self.spot, &self.path) {
+            (Some(spot), _) => format!("{}:{}  {group}{id}", spot.file.display(), spot.line),
+            (None, Some(path)) => format!("{path}  {group}{id}"),
+            (None, None) => format!("{group}{id}"),
         }
     }
 
     fn json(&self) -> Value {
-        json!({
+        let mut json = json!({
             "model_name": self.group,
             "id": self.id,
             "file": self.spot.as_ref().map(|spot| spot.file.display().to_string()),
             "line": self.spot.as_ref().map(|spot| spot.line),
-        })
+        });
+        if let Some(path) = &self.path {
+            json["path"] = path.as_str().into();
+        }
+        json
     }
 }

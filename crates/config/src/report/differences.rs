@@ -2,9 +2,9 @@
 //! from LiteLLM has to look at.
 
 use serde_json::{Value, json};
-use tagrail_config::{Answer, Difference, ModeDifferences};
 
-use crate::report::plural;
+use super::{Reader, plural};
+use crate::{Answer, Difference, ModeDifferences};
 
 /// More names than this are for machines.
 const SHOWN: usize = 10;
@@ -12,7 +12,7 @@ const SHOWN: usize = 10;
 const CUT_SHORT: &str = "  there are too many names and tags to try them all\n";
 
 /// For each name the simplest request that shows a difference, up to a screenful.
-pub(crate) fn text(found: &ModeDifferences) -> String {
+pub(super) fn text(found: &ModeDifferences, reader: Reader) -> String {
     if found.differences.is_empty() {
         let alike = "routing modes tagrail and litellm answer all tried requests alike\n".to_owned();
         return if found.cut_short { alike + CUT_SHORT } else { alike };
@@ -26,7 +26,11 @@ pub(crate) fn text(found: &ModeDifferences) -> String {
         text.push_str(&format!("  {a:<request$}  tagrail: {b:<tagrail$}  litellm: {c}{d}\n"));
     }
     if names.len() > SHOWN {
-        text.push_str(&format!("  and {} more; --json has them all\n", plural(names.len() - SHOWN, "name")));
+        let whole = match reader {
+            Reader::Terminal { .. } => "--json has",
+            Reader::Program => "the witnesses have",
+        };
+        text.push_str(&format!("  and {} more; {whole} them all\n", plural(names.len() - SHOWN, "name")));
     }
     if found.cut_short {
         text.push_str(CUT_SHORT);
@@ -50,7 +54,7 @@ fn row(tried: &[Difference]) -> Option<[String; 4]> {
 }
 
 /// All of them.
-pub(crate) fn json(found: &ModeDifferences) -> Value {
+pub(super) fn json(found: &ModeDifferences) -> Value {
     let witnesses: Vec<Value> = found
         .differences
         .iter()
