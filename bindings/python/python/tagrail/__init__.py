@@ -34,8 +34,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "APIConnectionError", "APIError", "APIResponseValidationError", "AuthenticationError", "BadGatewayError",
         "BadRequestError", "BudgetExceededError", "ContentPolicyViolationError", "ContextWindowExceededError",
         "InternalServerError", "InvalidRequestError", "JSONSchemaValidationError", "MidStreamFallbackError",
-        "NotFoundError", "PermissionDeniedError", "RateLimitError", "RejectedRequestError", "ServiceUnavailableError",
-        "Timeout", "UnprocessableEntityError", "UnsupportedParamsError",
+        "NotFoundError", "PermissionDeniedError", "RateLimitError", "RejectedRequestError",
+        "RouterRateLimitError", "ServiceUnavailableError", "Timeout", "UnprocessableEntityError", "UnsupportedParamsError",
     ),
     "_core": ("__version__",),
 }  # fmt: skip
@@ -68,17 +68,50 @@ if TYPE_CHECKING:
     from ._core import __version__ as __version__
     from .arguments import TagrailWarning as TagrailWarning
     from .caller import Caller as Caller
-    from .deployments import Deployment as Deployment
-    from .deployments import LiteLLM_Params as LiteLLM_Params
-    from .deployments import ModelGroupInfo as ModelGroupInfo
-    from .deployments import ModelInfo as ModelInfo
-    from .report import Explanation as Explanation
-    from .report import Report as Report
-    from .report import check as check
+    from .calls import (
+        acompletion as acompletion,
+        aembedding as aembedding,
+        atext_completion as atext_completion,
+        completion as completion,
+        embedding as embedding,
+        text_completion as text_completion,
+    )
+    from .deployments import (
+        Deployment as Deployment,
+        LiteLLM_Params as LiteLLM_Params,
+        ModelGroupInfo as ModelGroupInfo,
+        ModelInfo as ModelInfo,
+    )
+    from .exceptions import (
+        APIConnectionError as APIConnectionError,
+        APIError as APIError,
+        APIResponseValidationError as APIResponseValidationError,
+        AuthenticationError as AuthenticationError,
+        BadGatewayError as BadGatewayError,
+        BadRequestError as BadRequestError,
+        BudgetExceededError as BudgetExceededError,
+        ContentPolicyViolationError as ContentPolicyViolationError,
+        ContextWindowExceededError as ContextWindowExceededError,
+        InternalServerError as InternalServerError,
+        InvalidRequestError as InvalidRequestError,
+        JSONSchemaValidationError as JSONSchemaValidationError,
+        MidStreamFallbackError as MidStreamFallbackError,
+        NotFoundError as NotFoundError,
+        PermissionDeniedError as PermissionDeniedError,
+        RateLimitError as RateLimitError,
+        RejectedRequestError as RejectedRequestError,
+        RouterRateLimitError as RouterRateLimitError,
+        ServiceUnavailableError as ServiceUnavailableError,
+        Timeout as Timeout,
+        UnprocessableEntityError as UnprocessableEntityError,
+        UnsupportedParamsError as UnsupportedParamsError,
+    )
+    from .report import Explanation as Explanation, Report as Report, check as check
+    from .responses import (
+        EmbeddingResponse as EmbeddingResponse,
+        ModelResponse as ModelResponse,
+        ModelResponseStream as ModelResponseStream,
+        TextCompletionResponse as TextCompletionResponse,
+        stream_chunk_builder as stream_chunk_builder,
+    )
     from .router import Router as Router
-    from .calls import acompletion as acompletion
-    from .calls import aembedding as aembedding
-    from .calls import atext_completion as atext_completion
-    from .calls import completion as completion
-    from .calls import embedding as embedding
-    from .calls import text_completion as text_completion

@@ -48,6 +48,7 @@ STANDS_FOR_NONE: dict[str, Any] = {
     "allowed_fails": 3,
     "cooldown_time": 5,
     "default_litellm_params": {},
+    "routing_groups": [],
 }
 
 # Read as None where they are empty, as LiteLLM's attributes are.
@@ -95,6 +96,7 @@ SHOWN = (
     "routing_strategy_args", "routing_strategy", "allowed_fails", "cooldown_time", "num_retries", "timeout",
     "retry_after", "fallbacks", "context_window_fallbacks", "model_group_retry_policy", "retry_policy",
     "model_group_alias", "enable_weighted_failover", "enable_tag_filtering", "tag_routing_prefix",
+    "routing_groups",
 )  # fmt: skip
 
 

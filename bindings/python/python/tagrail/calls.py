@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import loop
 from ._core import Core
 from .keywords import body
 from .responses import WHOLE
@@ -99,10 +98,13 @@ def _called(operation: Operation, keywords: dict[str, Any]) -> Any:
 
 
 async def _awaited(operation: Operation, keywords: dict[str, Any]) -> Any:
+    # Imported here: who never awaits need not have asyncio.
+    from .loop import answered
+
     attempts = _attempts(keywords)
     for left, asked in zip(range(len(attempts) - 1, -1, -1), attempts, strict=True):
         try:
-            reply = await loop.answered(_core_of(asked), operation, body(operation, asked), None)
+            reply = await answered(_core_of(asked), operation, body(operation, asked), None)
         except Exception:
             if left == 0:
                 raise
@@ -178,6 +180,9 @@ class _Kept:
     __slots__ = ("base", "core", "environment", "looked")
 
     def __init__(self, base: str | None) -> None:
+        # What failures are made of, openai's classes among it: the first failure should not have to wait.
+        from . import exceptions as exceptions
+
         self.base, self.looked = base, _Looked()
         self.core = Core(_document(base), self.looked)
         self.environment = _environment()

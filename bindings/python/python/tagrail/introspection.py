@@ -5,7 +5,6 @@ Everything returned is the caller's own: changing it changes nothing of the rout
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -166,11 +165,13 @@ class Introspection:
         operation: Operation = "chat",
         caller: Caller | None = None,
         cooling: Mapping[str, float] | Iterable[str] | None = None,
+        told: bool = False,
         **keywords: Any,
     ) -> Explanation:
         """Where a call with these keywords would go, and what was said of every deployment.
 
-        `cooling`: ids that are to be thought of as cooling, with the seconds left or without.
+        `cooling`: ids that are to be thought of as cooling, with the seconds left or without. `told=True` gives
+        what the caller itself may hear: nothing of deployments that are reserved for others.
         """
         keywords["model"] = model
         if messages is not None:
@@ -180,7 +181,7 @@ class Introspection:
         if cooling is not None and not isinstance(cooling, Mapping):
             cooling = dict.fromkeys([cooling] if isinstance(cooling, str) else cooling, 60.0)
         seconds = None if cooling is None else {id: float(left) for id, left in cooling.items()}
-        return Explanation(self._core.explain(operation, body(operation, keywords), held(caller), seconds))
+        return Explanation(self._core.explain(operation, body(operation, keywords), held(caller), seconds, told))
 
     def _aim(self, keywords: dict[str, Any]) -> None:
         """`specific_deployment=True`: `model` is what a deployment calls upstream, so its id is asked for."""
@@ -234,6 +235,8 @@ class Patterns:
     """Wildcards as regular expressions, most specific first, with their deployments."""
 
     def __init__(self, model_list: Sequence[dict[str, Any]]) -> None:
+        import re
+
         groups: dict[str, list[dict[str, Any]]] = {}
         for one in model_list:
             if "*" in one["model_name"]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import loop
 from .caller import held
 from .introspection import Introspection
 from .keywords import body
@@ -16,9 +15,9 @@ from .responses import WHOLE
 from .streams import AsyncStream, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from ._core import Operation
+    from ._core import Operation, Reply
     from .caller import Caller
     from .responses import EmbeddingResponse, ModelResponse, TextCompletionResponse
 
@@ -75,7 +74,7 @@ class Operations(Introspection):
         keywords["model"], keywords["messages"] = model, messages
         if stream:
             keywords["stream"] = stream
-        return await self._aasked("chat", keywords, caller)
+        return _aanswer("chat", await self._begun("chat", keywords, caller))
 
     @property
     def chat(self) -> Chat:
@@ -107,7 +106,7 @@ class Operations(Introspection):
     ) -> Any:
         """The same, awaited."""
         keywords["model"], keywords["prompt"] = model, prompt
-        return await self._aasked("completions", keywords, caller)
+        return _aanswer("completions", await self._begun("completions", keywords, caller))
 
     # ---- embeddings ------------------------------------------------------
     def embedding(
@@ -123,7 +122,7 @@ class Operations(Introspection):
     ) -> EmbeddingResponse:
         """The same, awaited."""
         keywords["model"], keywords["input"] = model, input
-        found: EmbeddingResponse = await self._aasked("embeddings", keywords, caller)
+        found: EmbeddingResponse = _aanswer("embeddings", await self._begun("embeddings", keywords, caller))
         return found
 
     # ---- OpenAI's responses, Anthropic's messages -------------------------
@@ -135,7 +134,7 @@ class Operations(Introspection):
     async def aresponses(self, model: str, input: Any, *, caller: Caller | None = None, **keywords: Any) -> Any:
         """The same, awaited."""
         keywords["model"], keywords["input"] = model, input
-        return await self._aasked("responses", keywords, caller)
+        return _aanswer("responses", await self._begun("responses", keywords, caller))
 
     def anthropic_messages(
         self, model: str, messages: Any, *, caller: Caller | None = None, **keywords: Any
@@ -149,7 +148,7 @@ class Operations(Introspection):
     ) -> Any:
         """The same, awaited."""
         keywords["model"], keywords["messages"] = model, messages
-        return await self._aasked("messages", keywords, caller)
+        return _aanswer("messages", await self._begun("messages", keywords, caller))
 
     # ---- several at once ---------------------------------------------------
     async def abatch_completion(self, models: Sequence[str], messages: Any, **keywords: Any) -> list[Any]:
@@ -202,17 +201,36 @@ class Operations(Introspection):
         reply = self._core.call(operation, body(operation, keywords), held(caller))
         return Stream(operation, reply) if reply.streams else WHOLE[operation]._of(reply)
 
-    async def _aasked(self, operation: Operation, keywords: dict[str, Any], caller: Caller | None) -> Any:
+    def _begun(
+        self, operation: Operation, keywords: dict[str, Any], caller: Caller | None
+    ) -> Coroutine[Any, Any, Reply]:
+        """The call under way. Not awaited here: every coroutine on the way costs as much as the rest of this."""
         if "specific_deployment" in keywords:
             self._aim(keywords)
-        reply = await loop.answered(self._core, operation, body(operation, keywords), held(caller))
-        return AsyncStream(operation, reply) if reply.streams else WHOLE[operation]._of(reply)
+        answered = _answered or _found_answered()
+        return answered(self._core, operation, body(operation, keywords), held(caller))
 
     async def _aasked_chat(self, model: str, messages: Any, stream: bool, keywords: dict[str, Any]) -> Any:
         said = {**keywords, "model": model, "messages": messages}
         if stream:
             said["stream"] = True
-        return await self._aasked("chat", said, said.pop("caller", None))
+        return _aanswer("chat", await self._begun("chat", said, said.pop("caller", None)))
+
+
+_answered: Callable[..., Coroutine[Any, Any, Reply]] | None = None
+
+
+def _found_answered() -> Callable[..., Coroutine[Any, Any, Reply]]:
+    """`loop.answered`, imported when it is first needed: who never awaits need not have asyncio."""
+    global _answered
+    from .loop import answered
+
+    _answered = answered
+    return answered
+
+
+def _aanswer(operation: Operation, reply: Reply) -> Any:
+    return AsyncStream(operation, reply) if reply.streams else WHOLE[operation]._of(reply)
 
 
 class Chat:

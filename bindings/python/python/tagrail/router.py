@@ -139,6 +139,7 @@ class Router(Operations):
         documents = _documents(model_list or ())
         settings = arguments.taken(given)
         document = arguments.document(documents, settings, strict=self._strict)
+        _prepare_failures()
         self._begin(Core(document, os.environ), documents, settings)
 
     @property
@@ -155,6 +156,7 @@ class Router(Operations):
         """The router of a `config.yaml`. What is deployed and how it is set stays the file's to say."""
         router = cls.__new__(cls)
         router._file, router._strict = os.fspath(path), False
+        _prepare_failures()
         router._begin(Core.from_file(router._file, os.environ), None, {})
         return router
 
@@ -252,11 +254,16 @@ class Router(Operations):
         if self._file is not None:
             raise RuntimeError(f"this router is that of {self._file}: change the file, and make another")
         with self._lock:
-            documents = self._fleet.documents if documents is None else documents
+            listed = self._fleet.documents if documents is None else documents
             settings = self._settings if settings is None else settings
-            self._core.replace(arguments.document(documents, settings, strict=self._strict))
-            self._settings, self._fleet = settings, _fleet(self._core, documents)
+            self._core.replace(arguments.document(listed, settings, strict=self._strict))
+            self._settings, self._fleet = settings, _fleet(self._core, listed)
         arguments.warn_of_findings(self._core.diagnostics(), stacklevel=3)
+
+
+def _prepare_failures() -> None:
+    """Imports what failures are made of, openai's classes among it: the first failure should not have to wait."""
+    from . import exceptions as exceptions
 
 
 def _documents(model_list: Iterable[Any]) -> list[dict[str, Any]]:
@@ -270,7 +277,7 @@ def _documents(model_list: Iterable[Any]) -> list[dict[str, Any]]:
     return [one for place, one in enumerate(given) if place not in again]
 
 
-def _fleet(core: Core, documents: list[dict[str, Any]] | None) -> Fleet:
+def _fleet(core: Core, documents: Sequence[dict[str, Any]] | None) -> Fleet:
     """What the compiled part made of the documents. Of a file, only names and ids are known here."""
     used = core.deployments()
     if documents is None:
