@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use tagrail_config::{Severity, load_text, mode_differences};
+use tagrail_config::{Severity, load_text, load_value, mode_differences};
 
 const SEEDS: &[&str] = &[
     include_str!("../../../config.example.yaml"),
@@ -25,6 +25,9 @@ fn survives(text: &str) {
             assert!(spot.line <= text.lines().count() + 1, "{diagnostic} in {text:?}");
         }
     }
+    if let Some(document) = &loaded.document {
+        survives_as_value(document);
+    }
     match loaded.resolved {
         Some(resolved) => assert_eq!(resolved.table.deployments().len(), resolved.deployments.len()),
         None => assert!(loaded.diagnostics.iter().any(|found| found.severity == Severity::Error), "{text:?}"),
@@ -32,6 +35,18 @@ fn survives(text: &str) {
     if let Some(spec) = loaded.spec.filter(|spec| spec.deployments.len() < 5) {
         mode_differences(&spec);
     }
+}
+
+/// The same as a value: whatever is found is found in no file, and nothing is lost of what was written.
+fn survives_as_value(document: &serde_json::Value) {
+    let loaded = load_value(document, &|name| name.starts_with('S').then(|| "x".to_owned()));
+    for diagnostic in &loaded.diagnostics {
+        assert_eq!(diagnostic.spot, None, "{diagnostic}");
+        assert!(!diagnostic.render(&loaded.sources, false).is_empty());
+    }
+    assert_eq!(loaded.document.as_ref(), Some(document));
+    let has_error = loaded.diagnostics.iter().any(|found| found.severity == Severity::Error);
+    assert!(loaded.resolved.is_some() || has_error, "{document}");
 }
 
 /// A seed with some of its lines dropped, doubled or damaged.
