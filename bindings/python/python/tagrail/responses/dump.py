@@ -24,7 +24,7 @@ def dumped(
         chosen = _chosen(name, include, exclude)
         if chosen is None:
             continue
-        value = getattr(record, name)
+        value = record._field(name)
         if none and value is None:
             continue
         if defaults and value == shape.get(name, _NOTHING):

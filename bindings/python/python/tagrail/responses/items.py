@@ -9,6 +9,8 @@ from .record import Document, Record, _set_data
 
 # Objects that are the caller's own, or a JSON schema: their keys are no fields.
 _OPAQUE = frozenset(("metadata", "parameters", "schema", "input_schema"))
+# Documented for some kinds, and left out by providers.
+_OPTIONAL = frozenset(("status", "logprobs", "phase", "encrypted_content"))
 _HOLDING = frozenset((dict, list))
 
 
@@ -16,11 +18,13 @@ class Item(Record):
     """An object in a response. There are some dozens of kinds; their fields are what the provider sent."""
 
     __slots__ = ()
-    _quiet = frozenset(("status", "logprobs", "phase", "encrypted_content"))
 
-    def __getattr__(self, name: str) -> Any:
-        value = super().__getattr__(name)
+    def _field(self, name: str) -> Any:
+        value = super()._field(name)
         return self._made(name, value, Item._wrap) if type(value) in _HOLDING and name not in _OPAQUE else value
+
+    def _absent(self, name: str) -> Any:
+        return None if name in _OPTIONAL else super()._absent(name)
 
 
 class ResponseAPIUsage(Record):

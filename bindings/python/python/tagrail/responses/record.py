@@ -56,6 +56,10 @@ class Record:
     def __getattr__(self, name: str) -> Any:
         if name[:1] == "_":
             return self._private(name)
+        return self._field(name)
+
+    def _field(self, name: str) -> Any:
+        """The field of that name, also where there is a method of that name."""
         value = self._data.get(name, _LEFT_OUT)
         if value is _LEFT_OUT:
             return self._absent(name)
@@ -105,10 +109,7 @@ class Record:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __getitem__(self, name: str) -> Any:
-        # Not `getattr`: a method is no field.
-        if name[:1] == "_":
-            return getattr(self, name)
-        return self.__getattr__(name)
+        return getattr(self, name) if name[:1] == "_" else self._field(name)
 
     def __setitem__(self, name: str, value: Any) -> None:
         setattr(self, name, value)
@@ -133,7 +134,7 @@ class Record:
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Pairs, so that `dict(record)` works."""
-        return iter([(name, getattr(self, name)) for name in self._names()])
+        return iter([(name, self._field(name)) for name in self._names()])
 
     def __dir__(self) -> list[str]:
         return [*object.__dir__(self), *self._names(), *self._quiet]
