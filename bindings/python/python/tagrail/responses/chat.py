@@ -160,8 +160,16 @@ class Delta(Record):
         "audio": ChatCompletionAudioResponse._wrap,
     }
 
-    def __init__(self, content: str | None = None, role: str | None = None, **params: Any) -> None:
-        _set_data(self, {"content": content, "role": role, **said(**params)})
+    def __init__(
+        self,
+        content: str | None = None,
+        role: str | None = None,
+        function_call: FunctionCall | Document | None = None,
+        tool_calls: Sequence[ChatCompletionDeltaToolCall | Document] | None = None,
+        **params: Any,
+    ) -> None:
+        fields: Document = {"content": content, "role": role, "function_call": function_call}
+        _set_data(self, {**fields, "tool_calls": list(tool_calls) if tool_calls else None, **said(**params)})
 
 
 class StreamingChoices(Record):
@@ -226,6 +234,7 @@ class ModelResponse(Answer):
         system_fingerprint: str | None = None,
         usage: Usage | Document | None = None,
         stream: bool | None = None,
+        stream_options: Any = None,
         response_ms: float | None = None,
         hidden_params: Document | None = None,
         _response_headers: dict[str, str] | None = None,
