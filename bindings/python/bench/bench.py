@@ -111,7 +111,7 @@ def measure(options: argparse.Namespace, quick: Upstream, paced: Upstream) -> li
                 upstream = paced if cell["reply"] == "paced" else quick
                 asked = {"side": side, **{key: cell[key] for key in ("calling", "reply", "at_once")}}
                 got = outcome[side] = play(asked, options, upstream)
-                text = got.get("failed") or f"{got['rate']:,.0f} calls/s, {got['cpu_us']:,.1f} µs"
+                text = got.get("failed") or f"{got['rate']:,.0f} calls/s, {got['cpu_us']:,.1f} µs of CPU"
                 say(f"round {number + 1}/{options.rounds}, {name(cell)}, {side}: {text}")
             cell["rounds"].append(outcome)
     return found
@@ -145,7 +145,11 @@ def summary(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(found: list[dict[str, Any]], sides: list[str]) -> Iterator[str]:
-    heads = [f"{side} {unit}" for side in sides for unit in ("calls/s", "CPU µs a call", "peak MB", "upstream busy")]
+    heads = [
+        f"{side} {unit}"
+        for side in sides
+        for unit in ("calls/s", "CPU µs a call", "system", "peak MB", "upstream busy")
+    ]
     yield "| calls | at once | " + " | ".join([*heads, "calls/s ×", "CPU 1/×", "other load"]) + " |"
     yield "| --- " * (len(heads) + 5) + "|"
     for cell in found:
@@ -154,9 +158,10 @@ def table(found: list[dict[str, Any]], sides: list[str]) -> Iterator[str]:
         for side in sides:
             got = made["sides"][side] if made else None
             parts += (
-                [f"{got['rate']:,.0f}", f"{got['cpu_us']:,.1f}", f"{got['peak_mb']:.0f}", f"{got['upstream']:.2f}"]
+                [f"{got['rate']:,.0f}", f"{got['cpu_us']:,.1f}", f"{got['system_us']:,.1f}"]
+                + [f"{got['peak_mb']:.0f}", f"{got['upstream']:.2f}"]
                 if got
-                else ["failed", "", "", ""]
+                else ["failed", "", "", "", ""]
             )
         for key, form in (("rate_ratio", ".1f"), ("cpu_ratio", ".1f"), ("other", ".2f")):
             parts.append(format(made[key], form) if key in made else "")

@@ -32,8 +32,13 @@ REST_LIMIT = 10.0
 
 
 def cpu() -> float:
+    return sum(shares())
+
+
+def shares() -> tuple[float, float]:
+    """User and system time of this process so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    return used.ru_utime, used.ru_stime
 
 
 def build(side: str, port: int) -> Any:
@@ -174,15 +179,18 @@ def measure(cell: dict[str, Any]) -> dict[str, Any]:
     calls = max(int(rate * cell["seconds"]), 2 * cell["at_once"], len(QUESTIONS) * 4)
     calls -= calls % len(QUESTIONS)
     gc.collect()
-    provider = machine.used(cell["upstream"])
+    provider, begun = machine.used(cell["upstream"]), shares()
     wall, used = callers.run(calls)
     provider = machine.used(cell["upstream"]) - provider
     after = callers.rest()
+    user, system = (now - then for now, then in zip(shares(), begun, strict=True))
     return {
         "calls": calls,
         "wall": wall,
         "rate": calls / wall,
         "cpu_us": (used + after) / calls * 1e6,
+        "user_us": user / calls * 1e6,
+        "system_us": system / calls * 1e6,
         "after_us": after / calls * 1e6,
         "upstream": provider / wall,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
