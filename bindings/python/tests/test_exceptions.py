@@ -120,6 +120,9 @@ def test_the_text_names_what_is_raised():
     assert error.message == "litellm.InternalServerError: InternalServerError: OpenAIException - refused"
     broke_off = failure("connection", told, status=500, mid_stream=True)
     assert type(broke_off) is exceptions.APIConnectionError and broke_off.message == told
+    anthropic = failure("permission_denied", "litellm.APIError: APIError: x", provider="anthropic", upstream_model="claude")
+    assert type(anthropic) is exceptions.PermissionDeniedError and anthropic.model == "claude"
+    assert anthropic.message == "litellm.PermissionDeniedError: PermissionDeniedError: x"
     assert failure("unprocessable", "litellm.UnprocessableEntityError: a: b").message == "litellm.BadRequestError: a: b"
     assert failure("body", "is no JSON").message == "litellm.BadRequestError: is no JSON"
 

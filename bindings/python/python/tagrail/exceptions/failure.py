@@ -87,7 +87,9 @@ class Failure(Exception):
     def _of(cls: builtins.type[F], message: str, details: Mapping[str, Any]) -> F:
         """The failure that the details tell of; the message is whole already."""
         failure = cls.__new__(cls)
-        Failure._say(failure, message, details.get("model"), details.get("provider"), status_code=details.get("status"))
+        # The upstream's model, where an upstream was asked.
+        model = details.get("upstream_model") or details.get("model")
+        Failure._say(failure, message, model, details.get("provider") or "", status_code=details.get("status"))
         failure.args = (message,)
         failure.__dict__.update(
             message=message,

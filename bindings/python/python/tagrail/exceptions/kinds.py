@@ -48,7 +48,7 @@ _OF_UPSTREAM: dict[str, type[Failure]] = {
     "context_window": ContextWindowExceededError,
     "content_policy": ContentPolicyViolationError,
     "authentication": AuthenticationError,
-    # LiteLLM has no class for an OpenAI-compatible upstream's 403 and 409.
+    # LiteLLM has a class for Anthropic's 403 (below), and none for that of an OpenAI-compatible upstream.
     "permission_denied": APIError,
     "other": APIError,
     "not_found": NotFoundError,
@@ -80,6 +80,8 @@ def of_failure(details: Mapping[str, Any]) -> BaseException:
         made = _OWN[kind]
     elif kind == "connection" and details.get("mid_stream"):
         made = APIConnectionError
+    elif kind == "permission_denied" and details.get("provider") == "anthropic":
+        made = PermissionDeniedError
     else:
         made = _OF_UPSTREAM.get(kind, APIError)
     return made._of(_headed(made, message), details)
