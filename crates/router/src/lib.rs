@@ -45,6 +45,7 @@ mod header_text;
 mod outcome;
 mod router;
 mod scoreboard;
+mod sdk;
 mod snapshot;
 mod stream;
 mod told;
@@ -58,6 +59,10 @@ pub use explained::{Explained, Grounds};
 pub use header_text::header_text;
 pub use outcome::{Answer, AnswerBody, Facts, Outcome, Recorder};
 pub use router::Router;
+pub use sdk::{
+    Chosen, Chunk, Chunks, Completion, ConfigError, Deployment, Embedding, Error, Failure, Fault, Kind,
+    Messages, ModelList, RateLimits, Reply, Request, Responses, RouterBuilder, TextCompletion, Window, kind,
+};
 pub use snapshot::{Labels, Snapshot};
 pub use stream::ReplyStream;
 pub use tagrail_config as config;

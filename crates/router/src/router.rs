@@ -1,7 +1,7 @@
 //! `Router::call`: admit, decide, attempt, record.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use tagrail_config::Resolved;
@@ -9,6 +9,7 @@ use tagrail_routing::{Chance, DeploymentIndex, Moment, Reservations};
 use tokio::time::Instant;
 
 use crate::scoreboard::Scoreboard;
+use crate::sdk::Origin;
 use crate::transport::{Transport, Way};
 use crate::{Answer, Call, CallError, Recorder, Snapshot, attempt};
 
@@ -25,6 +26,8 @@ struct Shared {
     snapshot: ArcSwap<Snapshot>,
     scoreboard: Scoreboard,
     holdings: Mutex<Holdings>,
+    /// The configuration as written, where there is one. Held while it is changed, before `holdings`.
+    origin: Mutex<Option<Origin>>,
 }
 
 /// What is reserved, as text. Its lock orders [`Router::reserve`] and [`Router::replace`]: no table is
@@ -53,7 +56,8 @@ impl Router {
         let snapshot = ArcSwap::from_pointee(snapshot);
         let transport = Transport::new(Arc::new(Way::new()));
         let core = Core { transport, recorder, sequence: AtomicU64::new(0) };
-        Router { shared: Arc::new(Shared { snapshot, scoreboard, holdings }), core: Arc::new(core) }
+        let shared = Shared { snapshot, scoreboard, holdings, origin: Mutex::default() };
+        Router { shared: Arc::new(shared), core: Arc::new(core) }
     }
 
     /// The same router with connections and a recorder of its own: one for every runtime.
@@ -69,9 +73,22 @@ impl Router {
     }
 
     /// Puts another configuration in use, at once and whole. Calls under way keep theirs; what is
-    /// known of a deployment stays with its id.
+    /// known of a deployment stays with its id. How this one was written is not known, so that its
+    /// model list cannot be changed.
     pub fn replace(&self, resolved: Resolved) {
-        let Shared { snapshot, scoreboard, holdings } = &*self.shared;
+        let mut origin = self.origin();
+        *origin = None;
+        self.put(resolved);
+    }
+
+    /// The configuration as written.
+    pub(crate) fn origin(&self) -> MutexGuard<'_, Option<Origin>> {
+        self.shared.origin.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts another configuration in use.
+    pub(crate) fn put(&self, resolved: Resolved) {
+        let Shared { snapshot, scoreboard, holdings, .. } = &*self.shared;
         let mut holdings = holdings.lock().unwrap_or_else(PoisonError::into_inner);
         let next = Arc::new(Snapshot::new(resolved, scoreboard, &holdings.reservations));
         let former = Arc::downgrade(&snapshot.swap(next));

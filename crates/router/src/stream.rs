@@ -161,6 +161,14 @@ impl ReplyStream {
         self.failure.as_ref().filter(|_| self.opened.ready.is_empty())
     }
 
+    /// Nobody wants the rest.
+    pub(crate) fn leave(&mut self) {
+        if !self.closed {
+            let whole = self.opened.ended || self.opened.coder.finished();
+            self.close(None, !whole || !self.opened.ready.is_empty());
+        }
+    }
+
     /// Waits no longer than the upstream may be silent, or than the end of a whole reply is worth.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         let whole = self.opened.coder.finished();
@@ -282,10 +290,7 @@ impl Body for ReplyStream {
 
 impl Drop for ReplyStream {
     fn drop(&mut self) {
-        if !self.closed {
-            let whole = self.opened.ended || self.opened.coder.finished();
-            self.close(None, !whole || !self.opened.ready.is_empty());
-        }
+        self.leave();
     }
 }
 

@@ -8,7 +8,7 @@ mod python;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use tagrail_providers::{Operation, UpstreamError};
+use tagrail_providers::{EnvelopeError, Operation, UpstreamError};
 use tagrail_routing::{
     Access, Chance, DeploymentIndex, FallbackKind, Holder, Moment, NoRoute, RouteRequest, RoutingMode, Rules,
 };
@@ -57,7 +57,8 @@ pub struct Refused<'a> {
 }
 
 impl Told {
-    fn new(status: u16, message: impl Into<String>) -> Told {
+    /// A text that follows LiteLLM's conventions for its status.
+    pub(crate) fn plain(status: u16, message: impl Into<String>) -> Told {
         Told {
             status,
             message: message.into(),
@@ -68,6 +69,12 @@ impl Told {
             retry_after: None,
             is_proxys: false,
         }
+    }
+
+    /// A body that cannot be routed.
+    pub(crate) fn of_body(error: &EnvelopeError) -> Told {
+        let told = Told::plain(error.status, error.message.clone());
+        told.kind("invalid_request_error").param(error.param.clone())
     }
 
     fn kind(self, kind: &'static str) -> Told {
@@ -105,27 +112,25 @@ impl Refused<'_> {
     fn told(self, refusal: &Refusal) -> Told {
         let path = self.operation.path();
         match refusal {
-            Refusal::Body(error) => Told::new(error.status, error.message.clone())
-                .kind("invalid_request_error")
-                .param(error.param.clone()),
+            Refusal::Body(error) => Told::of_body(error),
             Refusal::MissingModel if self.in_process => self.missing("model"),
             Refusal::MissingModel => Refused { model: "None", ..self }.unknown_model(),
             Refusal::MissingField(field) => self.missing(field),
             Refusal::NoRoute(no_route) => self.no_route(no_route),
             Refusal::OverLimit(over) => {
-                let told = Told::new(429, over.message.clone()).kind(over.kind);
+                let told = Told::plain(429, over.message.clone()).kind(over.kind);
                 Told { retry_after: over.retry_after, ..told }
             }
             Refusal::Unpriced { model } => {
                 let message = format!(
                     "Nothing says what model={model} costs, and what is called with this key is paid from a budget. Set input_cost_per_token and output_cost_per_token in the deployment's litellm_params, or general_settings.fallback_price."
                 );
-                Told::new(403, message).kind("budget_without_price").param("model")
+                Told::plain(403, message).kind("budget_without_price").param("model")
             }
             Refusal::NotServed { provider, .. } => {
                 let message =
                     format!("Deployments of provider {provider} do not serve /{path} in this version.");
-                Told::new(501, message)
+                Told::plain(501, message)
             }
             Refusal::Upstream(upstream) => self.failed(upstream),
         }
@@ -133,12 +138,12 @@ impl Refused<'_> {
 
     fn missing(self, field: &'static str) -> Told {
         let message = format!("/{}: Missing required parameter: '{field}'.", self.operation.path());
-        Told::new(400, message).param(field)
+        Told::plain(400, message).param(field)
     }
 
     fn failed(self, upstream: &UpstreamError) -> Told {
         let end = if upstream.message.ends_with('.') { "" } else { "." };
-        let mut told = Told::new(upstream.status, format!("{}{end} {}", upstream.message, self.received()));
+        let mut told = Told::plain(upstream.status, format!("{}{end} {}", upstream.message, self.received()));
         told.code = upstream.upstream_code.clone();
         told.param = upstream.param.clone().map(Cow::Owned);
         if upstream.status == 422 {
@@ -166,14 +171,14 @@ impl Refused<'_> {
         match no_route {
             NoRoute::UnknownModel { wildcards_configured: false } => self.unknown_model(),
             NoRoute::UnknownModel { wildcards_configured: true } | NoRoute::NoDeployments => {
-                Told::new(400, self.no_healthy())
+                Told::plain(400, self.no_healthy())
             }
             NoRoute::WildcardId => {
                 let message = format!(
                     "litellm.BadRequestError: model={model} is the id of a wildcard deployment, which says no model to send upstream. Send a name that its model_name matches. {}",
                     self.received()
                 );
-                Told::new(400, message)
+                Told::plain(400, message)
             }
             NoRoute::ModelDenied { holder, .. } => {
                 let kind = match holder {
@@ -181,18 +186,20 @@ impl Refused<'_> {
                     Holder::Team => "team_model_access_denied",
                     Holder::User => "user_model_access_denied",
                 };
-                Told::new(403, no_route.public_message(model, &self.snapshot.table)).kind(kind).param("model")
+                Told::plain(403, no_route.public_message(model, &self.snapshot.table))
+                    .kind(kind)
+                    .param("model")
             }
             NoRoute::ReservationsUnknown => {
                 let message = no_route.public_message(model, &self.snapshot.table);
-                Told::new(503, message).after(Duration::from_secs(1))
+                Told::plain(503, message).after(Duration::from_secs(1))
             }
             NoRoute::TagMismatch { tags } => {
                 let message = format!(
                     "Not allowed to access model due to tags configuration. Passed model={model} and tags={}",
                     python_list(tags.iter().map(String::as_str))
                 );
-                Told::new(401, message).kind("internal_server_error")
+                Told::plain(401, message).kind("internal_server_error")
             }
             NoRoute::Cooling { retry_after_ms, cooling } => self.all_cooling(*retry_after_ms, cooling),
         }
@@ -203,14 +210,14 @@ impl Refused<'_> {
         // Of wildcards that are reserved for others nobody else hears.
         let table = &self.snapshot.table;
         if self.in_process || self.snapshot.as_caller(self.caller, |access| table.has_wildcards(access)) {
-            return Told::new(400, self.no_healthy());
+            return Told::plain(400, self.no_healthy());
         }
         let message = format!(
             "/{}: Invalid model name passed in model={}. Call `/v1/models` to view available models for your key.",
             self.operation.path(),
             self.model
         );
-        Told { is_proxys: true, ..Told::new(400, message) }
+        Told { is_proxys: true, ..Told::plain(400, message) }
     }
 
     fn no_healthy(self) -> String {
@@ -243,7 +250,7 @@ impl Refused<'_> {
                 .push_str(&python_list(cooling.iter().map(|&index| self.snapshot.spec(index).id.as_str())));
         }
         let time = Duration::from_millis(retry_after_ms.max(1));
-        Told::new(429, message).kind("internal_server_error").after(time)
+        Told::plain(429, message).kind("internal_server_error").after(time)
     }
 
     /// What can be done about it.
