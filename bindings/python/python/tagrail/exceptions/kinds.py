@@ -125,8 +125,8 @@ def of_configuration(diagnostics: Sequence[Mapping[str, Any]]) -> BaseException:
     wrong = [found for found in diagnostics if found.get("severity") == "error"] or list(diagnostics)
     lines = "\n".join(map(_line, wrong))
     if wrong and _unknown_provider(wrong[0]):
-        message = f"litellm.BadRequestError: LLM Provider NOT provided. Pass in the LLM provider you are trying to call.\n{lines}"
-        return UnknownProviderError(message, diagnostics)
+        asked = "LLM Provider NOT provided. Pass in the LLM provider you are trying to call."
+        return UnknownProviderError(f"litellm.BadRequestError: {asked}\n{lines}", diagnostics)
     return ConfigurationError(f"nothing of this configuration can run:\n{lines}", diagnostics)
 
 

@@ -22,7 +22,9 @@ class RouterRateLimitError(Refusal, ValueError):
     # LiteLLM's has none; the proxy answers with these.
     status_code = 429
 
-    def __init__(self, model: str, cooldown_time: float, enable_pre_call_checks: bool, cooldown_list: Sequence[Any]) -> None:
+    def __init__(
+        self, model: str, cooldown_time: float, enable_pre_call_checks: bool, cooldown_list: Sequence[Any]
+    ) -> None:
         self.model, self.cooldown_time = model, cooldown_time
         self.enable_pre_call_checks, self.cooldown_list = enable_pre_call_checks, list(cooldown_list)
         self.message = (

@@ -197,7 +197,9 @@ class UnprocessableEntityError(Failure, openai.UnprocessableEntityError):
     _prefix = "litellm.UnprocessableEntityError: "
     _status = 422
 
-    def __init__(self, message: str, model: str | None, llm_provider: str | None, response: Any = None, **options: Any) -> None:
+    def __init__(
+        self, message: str, model: str | None, llm_provider: str | None, response: Any = None, **options: Any
+    ) -> None:
         self._say(message, model, llm_provider, response=response, **options)
 
 

@@ -42,13 +42,11 @@ def stream_chunk_builder(
             parts.setdefault(choice.get("index") or 0, []).append(choice)
     made: ModelResponse | TextCompletionResponse
     if text:
-        made = TextCompletionResponse._wrap(
-            {**fields, "object": "text_completion", "choices": [_text(place, parts[place]) for place in sorted(parts)]}
-        )
+        choices: list[Any] = [_text(place, parts[place]) for place in sorted(parts)]
+        made = TextCompletionResponse._wrap({**fields, "object": "text_completion", "choices": choices})
     else:
-        made = ModelResponse._wrap(
-            {**fields, "object": "chat.completion", "choices": [_choice(place, parts[place]) for place in sorted(parts)]}
-        )
+        choices = [_choice(place, parts[place]) for place in sorted(parts)]
+        made = ModelResponse._wrap({**fields, "object": "chat.completion", "choices": choices})
     made._hidden_params = dict(getattr(chunks[-1], "_hidden_params", None) or {})
     return made
 

@@ -16,7 +16,9 @@ class Function(Record):
     name: str | None
     _shape = {"arguments": "", "name": None}
 
-    def __init__(self, arguments: Mapping[str, Any] | str | None = None, name: str | None = None, **params: Any) -> None:
+    def __init__(
+        self, arguments: Mapping[str, Any] | str | None = None, name: str | None = None, **params: Any
+    ) -> None:
         if isinstance(arguments, Mapping):
             import json
 
@@ -78,7 +80,10 @@ def calls(given: Any) -> Any:
     """Calls of tools that a program made itself: arguments may be dicts there."""
     if given is None:
         return None
-    return [ChatCompletionMessageToolCall(**call) if isinstance(call, dict) and "function" in call else call for call in given]
+    return [
+        ChatCompletionMessageToolCall(**call) if isinstance(call, dict) and "function" in call else call
+        for call in given
+    ]
 
 
 def function_call(given: Any) -> Any:
