@@ -5,7 +5,9 @@ Everything returned is the caller's own: changing it changes nothing of the rout
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from . import arguments
@@ -15,8 +17,6 @@ from .keywords import body
 from .report import Explanation
 
 if TYPE_CHECKING:
-    from threading import RLock
-
     from ._core import Core, Operation
     from .caller import Caller
     from .deployments import Fleet
@@ -28,7 +28,9 @@ class Introspection:
     _core: Core
     _fleet: Fleet
     _settings: dict[str, Any]
-    _lock: RLock
+    # Held while something is changed, by one thread at a time: of all routers, so that a child of a fork can be
+    # given another, whoever held this one.
+    _lock = RLock()
 
     # ---- what is deployed ------------------------------------------------------
     @property
@@ -261,3 +263,11 @@ def _together(said: Iterable[Mapping[str, Any]], *names: str, how: Any) -> dict[
 
 def _first(values: list[Any]) -> Any:
     return values[0]
+
+
+def _after_fork() -> None:
+    Introspection._lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

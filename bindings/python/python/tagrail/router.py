@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from threading import RLock
 from typing import Any
 
 from . import arguments, deployments
@@ -161,7 +160,7 @@ class Router(Operations):
         return router
 
     def _begin(self, core: Core, documents: list[dict[str, Any]] | None, settings: dict[str, Any]) -> None:
-        self._core, self._settings, self._lock = core, settings, RLock()
+        self._core, self._settings = core, settings
         self._reserved: Sequence[str] | None = ()
         self._fleet = _fleet(core, documents)
         arguments.warn_of_findings(core.diagnostics(), stacklevel=3)
@@ -256,9 +255,11 @@ class Router(Operations):
         with self._lock:
             listed = self._fleet.documents if documents is None else documents
             settings = self._settings if settings is None else settings
+            known = self._core.diagnostics()
             self._core.replace(arguments.document(listed, settings, strict=self._strict))
             self._settings, self._fleet = settings, _fleet(self._core, listed)
-        arguments.warn_of_findings(self._core.diagnostics(), stacklevel=3)
+            new = [found for found in self._core.diagnostics() if found not in known]
+        arguments.warn_of_findings(new, stacklevel=3)
 
 
 def _prepare_failures() -> None:
@@ -279,8 +280,16 @@ def _documents(model_list: Iterable[Any]) -> list[dict[str, Any]]:
 
 def _fleet(core: Core, documents: Sequence[dict[str, Any]] | None) -> Fleet:
     """What the compiled part made of the documents. Of a file, only names and ids are known here."""
-    used = core.deployments()
+    left_out = {_place(found["path"]) for found in core.diagnostics() if found["severity"] == "error"}
+    used = [one for one in core.deployments() if one["place"] not in left_out]
     if documents is None:
         documents = [{"model_name": one["model_name"], "litellm_params": {}} for one in used]
         used = [{**one, "place": place} for place, one in enumerate(used)]
     return Fleet(documents, used, os.environ)
+
+
+def _place(path: Any) -> int | None:
+    """Of `model_list[3].litellm_params.model`: 3."""
+    head, _, rest = str(path).partition("model_list[")
+    number = rest.partition("]")[0]
+    return int(number) if not head and number.isdigit() else None
