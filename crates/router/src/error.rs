@@ -1,5 +1,6 @@
 //! Why a call failed, and whose fault it was.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,15 @@ impl CallError {
         }
     }
 }
+
+/// What is told of it.
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told().text())
+    }
+}
+
+impl std::error::Error for CallError {}
 
 /// What happened.
 #[derive(Debug)]

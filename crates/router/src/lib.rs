@@ -1,36 +1,73 @@
-//! Tagrail in your own program: build a [`Router`] from a configuration and call it, no server.
+//! Tagrail in your own program: build a [`Router`] of a model list, and call it. There is no server.
 //!
 //! ```
-//! use std::path::Path;
-//! use std::sync::Arc;
-//!
-//! use tagrail::{AnswerBody, Call, Operation, Router, config::load_text};
+//! use std::time::Duration;
+//! use tagrail::{Completion, Deployment, Router};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let config = "
-//! model_list:
-//!   - model_name: hello
-//!     litellm_params: {model: openai/gpt-4o, mock_response: Good morning}
-//! ";
-//! let loaded = load_text(config, Path::new("config.yaml"), &|name| std::env::var(name).ok());
+//! let router = Router::builder()
+//!     .model_list([
+//!         Deployment::new("anthropic/*", "anthropic/*").api_key("os.environ/ANTHROPIC_API_KEY"),
+//!         Deployment::new("chat", "groq/llama-3.1-8b-instant").tags(["free"]).mock_response("in brief"),
+//!         Deployment::new("chat", "openai/gpt-4o").tags(["paid"]).mock_response("at length"),
+//!     ])
+//!     .tag_filtering(true)
+//!     .fallbacks("anthropic/*", ["chat"])
+//!     .build()?;
+//!
+//! let request = Completion::new("chat").user("Hi").tags(["paid"]).deadline(Duration::from_secs(30));
+//! let reply = router.completion(request).await?;
+//! assert_eq!(reply.text().as_deref(), Some("at length"));
+//! assert_eq!(reply.facts.model(), "openai/gpt-4o");
+//! assert_eq!(reply.decision().ok_or("decided")?.permitted.len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - **Configuration**: [`Router::builder`] with [`Deployment`]s or plain [`serde_json::Value`]s;
+//!   [`Router::from_yaml`] and [`Router::from_file`] read LiteLLM's `config.yaml`. What is wrong is a
+//!   [`ConfigError`] that names all of it. [`Router::set_model_list`] and its siblings change the model list
+//!   of a router that runs.
+//! - **Calls**: [`Router::completion`], [`Router::stream`], [`Router::embedding`], [`Router::text_completion`],
+//!   [`Router::responses`], [`Router::messages`]. They take a [`Request`] or a plain value in the shape of the
+//!   API. They run on the caller's tokio runtime, and dropping their future ends the upstream call.
+//! - **Answers**: [`Reply`] and [`Chunks`], each with its [`Facts`]: who answered, after how many tries, what it
+//!   cost, what the provider leaves ([`RateLimits`]), and [what it was decided by](Chosen).
+//! - **Errors**: [`Error`], which says whose [fault](Fault) it was.
+//! - **Reasons**: [`Router::explain`] says of every deployment why it would be taken or left; nothing is sent.
+//! - **Callers**: whoever has users of its own confines a call to what one of them may use: [`Caller`].
+//!
+//! Below that is what the gateway itself is made of: a [`Call`] of a body that came over the wire, answered
+//! by [`Router::call`].
+//!
+//! ```
+//! use std::sync::Arc;
+//! use serde_json::json;
+//! use tagrail::{AnswerBody, Call, Operation, Router, config::load_value};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let params = json!({"model": "openai/gpt-4o", "mock_response": "Good morning"});
+//! let config = json!({"model_list": [{"model_name": "hello", "litellm_params": params}]});
+//! let loaded = load_value(&config, &|name| std::env::var(name).ok());
 //! let router = Router::new(loaded.resolved.ok_or("a mistake: see loaded.diagnostics")?, Arc::new(()));
 //! let body = r#"{"model": "hello", "messages": [{"role": "user", "content": "Hi"}]}"#;
 //! let call = Call::read(Operation::ChatCompletions, http::HeaderMap::new(), body.into(), None)?;
-//! let answer = router.call(&call).await.map_err(|error| format!("{:?}", error.refusal))?;
+//! let answer = router.call(&call).await?;
 //! let AnswerBody::Whole(pieces) = answer.body else { return Err("a stream was not asked for".into()) };
 //! assert!(String::from_utf8(pieces.concat())?.contains("Good morning"));
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Map: `call.rs` what is asked; `router.rs` admits, decides, hands over; `attempt.rs` the retry and
-//! fallback loop (there is no other); `transport.rs` the only file that opens a socket to a
-//! provider; `stream.rs` upstream bytes to client bytes; `scoreboard.rs` cooldowns and what is in
-//! flight; `caller.rs` and `admission.rs` on whose behalf, and how much of it; `account.rs` the books of
-//! a call, `told.rs` what is said of one that failed, `decided.rs` how it was decided in one line,
-//! `explained.rs` how one would be, `outcome.rs` what is recorded; `snapshot.rs` the
-//! configuration in use, swapped as one.
+//! Map: `sdk.rs` what a program in Rust uses, with a map of its own; `call.rs` what is asked; `router.rs`
+//! admits, decides, hands over; `attempt.rs` the retry and fallback loop (there is no other); `transport.rs`
+//! the only file that opens a socket to a provider; `stream.rs` upstream bytes to client bytes;
+//! `scoreboard.rs` cooldowns and what is in flight; `caller.rs` and `admission.rs` on whose behalf, and how
+//! much of it; `account.rs` the books of a call, `decided.rs` how it was decided in one line, `explained.rs`
+//! how one would be, `told.rs` what is said of one that failed, `outcome.rs` what is recorded; `snapshot.rs`
+//! the configuration in use, swapped as one.
 
 mod account;
 mod admission;

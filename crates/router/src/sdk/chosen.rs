@@ -68,7 +68,7 @@ impl Chosen {
 impl fmt::Display for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Chosen { name, group, permitted, group_size, deployment, .. } = self;
-        if self.fallbacks > 0 {
+        if *name != self.asked {
             write!(f, "{} did not answer, {name} did: ", self.asked)?;
         }
         match self.found_by {
@@ -80,9 +80,9 @@ impl fmt::Display for Chosen {
             Resolution::UpstreamName => write!(f, "{name} is a litellm_params.model")?,
         }
         if self.tags.is_empty() {
-            write!(f, "; without tags")?;
+            write!(f, "; without tags,")?;
         } else {
-            write!(f, "; the tags {}", self.tags.join(", "))?;
+            write!(f, "; under the tags {},", self.tags.join(", "))?;
         }
         write!(f, " {} of {group_size} could answer ({})", permitted.len(), permitted.join(", "))?;
         write!(f, "; {deployment} did, after {} retries", self.retries)

@@ -1,0 +1,118 @@
+//! A configuration is whole, or it is refused with everything that is wrong with it.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tagrail::config::Severity;
+use tagrail::{Deployment, Outcome, Recorder, Router};
+use tagrail_testkit::FakeUpstream;
+
+use crate::{ask, at, builder};
+
+#[tokio::test]
+async fn typed_and_plain_deployments_are_the_same() {
+    let upstream = FakeUpstream::start();
+    let typed =
+        at(&upstream, "g", "a").tags(["x"]).order(1).weight(2).num_retries(1).max_parallel_requests(4);
+    let plain = json!({
+        "model_name": "g",
+        "litellm_params": {
+            "model": "openai/a", "api_base": upstream.base(), "api_key": "sk-upstream", "tags": ["x"],
+            "order": 1, "weight": 2, "num_retries": 1, "max_parallel_requests": 4,
+        },
+        "model_info": {"id": "a"},
+    });
+    assert_eq!(Value::from(typed.clone()), plain);
+    assert_eq!(Deployment::from(plain.clone()), typed);
+    for list in [vec![plain.clone()].into(), json!([plain]).into(), tagrail::ModelList::from([typed])] {
+        let router = builder().model_list(list).build().unwrap();
+        assert_eq!(router.model_list(), vec![plain.clone()]);
+        assert_eq!(router.completion(ask("g")).await.unwrap().facts.deployment_id(), "a");
+    }
+}
+
+#[test]
+fn one_bad_deployment_refuses_all_unless_it_may_be_left_out() {
+    let list = || {
+        [
+            Deployment::new("good", "openai/a").api_key("k"),
+            Deployment::new("bad", "openai/b").api_key("k").tag_regex(["("]),
+            Deployment::new("worse", "no-such-provider/b"),
+        ]
+    };
+    let error = builder().model_list(list()).build().map(drop).unwrap_err();
+    let errors = error.diagnostics().iter().filter(|found| found.severity == Severity::Error);
+    let paths: Vec<_> = errors.filter_map(|found| found.path.as_deref()).collect();
+    assert!(paths[0].starts_with("model_list[1].litellm_params.tag_regex"), "{error}");
+    assert!(paths[1].starts_with("model_list[2].litellm_params"), "all of them are told: {error}");
+    assert!(error.to_string().contains("model_list[1].litellm_params.tag_regex"), "{error}");
+    let router = builder().model_list(list()).ignore_invalid_deployments(true).build().unwrap();
+    assert_eq!(router.model_names(), ["good"]);
+    assert!(router.diagnostics().iter().any(|found| found.severity == Severity::Error));
+}
+
+#[tokio::test]
+async fn a_text_and_a_file_are_read_and_laid_over() {
+    let text = "
+model_list:
+  - model_name: g
+    litellm_params: {model: openai/a, mock_response: from the file, tags: [x]}
+router_settings: {num_retries: 1}
+";
+    let router = Router::from_yaml(text).unwrap();
+    assert_eq!(router.completion(ask("g")).await.unwrap().text().as_deref(), Some("from the file"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, text).unwrap();
+    let router = Router::from_file(&path).unwrap();
+    assert_eq!(router.snapshot().router.num_retries, 1);
+    let over = builder().file(&path).tag_filtering(true).fallbacks("g", ["h"]).build().unwrap();
+    assert_eq!(over.snapshot().router.num_retries, 1, "what is not laid over stays");
+    assert!(over.completion(ask("g").tags(["y"])).await.is_err());
+    assert!(over.completion(ask("g").tags(["x"])).await.is_ok());
+    let error = Router::from_file(folder.path().join("none.yaml")).map(drop).unwrap_err();
+    assert!(error.to_string().contains("none.yaml"), "{error}");
+    let error = Router::from_yaml("model_list:\n  - model_name: g\n").map(drop).unwrap_err();
+    assert!(error.render(false).contains("config.yaml:2"), "{}", error.render(false));
+}
+
+#[tokio::test]
+async fn variables_come_from_where_the_program_says() {
+    let upstream = FakeUpstream::start();
+    let deployment = at(&upstream, "g", "a").api_key("os.environ/ITS_KEY");
+    let env = |name: &str| (name == "ITS_KEY").then(|| "sk-from-env".to_owned());
+    let router = Router::builder().model_list([deployment]).env(env).build().unwrap();
+    router.completion(ask("g")).await.unwrap();
+    assert_eq!(upstream.requests()[0].header("authorization"), "Bearer sk-from-env");
+    // A change looks there too.
+    router.add_deployment(at(&upstream, "h", "b").api_key("os.environ/ITS_KEY")).unwrap();
+    router.completion(ask("h")).await.unwrap();
+    assert_eq!(upstream.requests()[1].header("authorization"), "Bearer sk-from-env");
+}
+
+#[tokio::test]
+async fn a_recorder_hears_of_every_call() {
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<(String, u16, String)>>);
+    impl Recorder for Heard {
+        fn record(&self, outcome: &Outcome<'_>) {
+            let row = (outcome.deployment.to_owned(), outcome.status, outcome.call_id.to_owned());
+            self.0.lock().unwrap().push(row);
+        }
+    }
+    let upstream = FakeUpstream::start();
+    let heard = Arc::new(Heard::default());
+    let router = builder().model_list([at(&upstream, "g", "a")]).recorder(heard.clone()).build().unwrap();
+    router.completion(ask("g").id("call-7")).await.unwrap();
+    router.completion(ask("nope")).await.unwrap_err();
+    let rows = heard.0.lock().unwrap();
+    assert_eq!(*rows, [("a".to_owned(), 200, "call-7".to_owned()), (String::new(), 400, String::new())]);
+}
+
+#[test]
+fn keys_are_not_shown() {
+    let deployment = Deployment::new("g", "openai/a").api_key("sk-secret").tag_regex(["("]);
+    assert!(!format!("{deployment:?}").contains("sk-secret"));
+    let error = builder().model_list([deployment]).build().map(drop).unwrap_err();
+    assert!(!format!("{error} {error:?} {}", error.render(false)).contains("sk-secret"));
+}

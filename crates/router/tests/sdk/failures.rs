@@ -1,0 +1,148 @@
+//! Errors say whose fault it was.
+
+use serde_json::json;
+use std::time::Duration;
+use tagrail::routing::Reservations;
+use tagrail::{Caller, Completion, Embedding, Error, Fault};
+use tagrail_testkit::{FakeUpstream, Reply};
+
+use crate::{ask, at, builder};
+
+#[tokio::test]
+async fn an_unknown_model_is_told_as_litellms_router_tells_it() {
+    let upstream = FakeUpstream::start();
+    let router = builder().model_list([at(&upstream, "g", "a")]).build().unwrap();
+    let error = router.completion(ask("nope")).await.unwrap_err();
+    assert!(matches!(error, Error::UnknownModel(_)), "{error:?}");
+    assert_eq!((error.fault(), error.status(), error.model()), (Fault::Caller, 400, "nope"));
+    assert_eq!(
+        error.message(),
+        "litellm.BadRequestError: You passed in model=nope. There are no healthy deployments for this model. Received Model Group=nope\nAvailable Model Group Fallbacks=None"
+    );
+    assert_eq!(error.deployment_id(), None);
+}
+
+#[tokio::test]
+async fn tags_that_fit_nothing_name_those_that_would() {
+    let upstream = FakeUpstream::start();
+    let list = [at(&upstream, "g", "a").tags(["free", "eu"])];
+    let router = builder().model_list(list).tag_filtering(true).build().unwrap();
+    let error = router.completion(ask("g").tags(["paid"])).await.unwrap_err();
+    assert!(matches!(error, Error::Tags(_)), "{error:?}");
+    assert_eq!((error.fault(), error.status()), (Fault::Caller, 401));
+    let text = "Not allowed to access model due to tags configuration. Passed model=g and tags=['paid']";
+    assert_eq!(error.message(), text);
+    assert!(error.help().unwrap().contains("['free', 'eu']"), "{error}");
+    assert!(error.to_string().starts_with(text) && error.to_string().contains("['free', 'eu']"), "{error}");
+    let confined = router.completion(ask("g").tags(["paid"]).caller(Caller::confined())).await.unwrap_err();
+    assert!(!confined.to_string().contains("free"), "{confined}");
+}
+
+#[tokio::test]
+async fn requests_that_are_none_name_the_field() {
+    let upstream = FakeUpstream::start();
+    let router = builder().model_list([at(&upstream, "g", "a")]).build().unwrap();
+    for (body, param) in [
+        (json!({"model": "g", "messages": [], "tags": "paid"}), "tags"),
+        (json!({"model": "g"}), "messages"),
+        (json!({"messages": []}), "model"),
+        (json!({"model": "g", "messages": [], "stream": true}), "stream"),
+        (json!({"model": "g", "messages": [], "custom_llm_provider": "x"}), "custom_llm_provider"),
+    ] {
+        let error = router.completion(body).await.unwrap_err();
+        assert!(matches!(error, Error::Request(_)), "{error:?}");
+        assert_eq!((error.fault(), error.param()), (Fault::Caller, Some(param)));
+    }
+    let error = router.completion(json!(["model", "g"])).await.unwrap_err();
+    assert!(matches!(error, Error::Request(_)), "{error:?}");
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn upstreams_failures_are_told_apart() {
+    let upstream = FakeUpstream::start();
+    let router = builder()
+        .model_list([at(&upstream, "g", "a")])
+        .num_retries(0)
+        .disable_cooldowns(true)
+        .build()
+        .unwrap();
+    for (status, fault) in [
+        (400, Fault::Caller),
+        (401, Fault::Operator),
+        (403, Fault::Operator),
+        (404, Fault::Operator),
+        (413, Fault::Caller),
+        (422, Fault::Caller),
+        (429, Fault::Upstream),
+        (500, Fault::Upstream),
+        (502, Fault::Upstream),
+        (503, Fault::Upstream),
+        (529, Fault::Upstream),
+    ] {
+        upstream.reply(Reply::error(status).header("retry-after", "7"));
+        let error = router.completion(ask("g")).await.unwrap_err();
+        assert!(matches!(error, Error::Upstream(_)), "{error:?}");
+        assert_eq!((error.status(), error.fault()), (status, fault));
+        assert_eq!((error.deployment_id(), error.attempts()), (Some("a"), 1));
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(error.code(), Some("fake"));
+        assert!(std::error::Error::source(&error).is_some());
+    }
+    upstream.reply(Reply::error(401));
+    let own_key = router.completion(ask("g").param("api_key", "sk-mine")).await.unwrap_err();
+    assert_eq!(own_key.fault(), Fault::Caller);
+    upstream.reply(Reply::reset());
+    let reset = router.completion(ask("g")).await.unwrap_err();
+    assert_eq!((reset.fault(), reset.status()), (Fault::Upstream, 500));
+}
+
+#[tokio::test]
+async fn what_cools_says_for_how_long() {
+    let upstream = FakeUpstream::start();
+    let router = builder()
+        .model_list([at(&upstream, "g", "a"), at(&upstream, "g", "b")])
+        .num_retries(0)
+        .cooldown_time(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    upstream.otherwise(Reply::error(429));
+    while !matches!(router.completion(ask("g")).await.unwrap_err(), Error::Cooling(_)) {}
+    let error = router.completion(ask("g")).await.unwrap_err();
+    assert_eq!((error.fault(), error.status()), (Fault::Upstream, 429));
+    let wait = error.retry_after().unwrap();
+    assert!(wait > Duration::from_secs(30) && wait <= Duration::from_secs(60), "{wait:?}");
+    assert!(error.message().contains("cooldown_list=['a', 'b']"), "{error}");
+}
+
+#[tokio::test]
+async fn what_only_the_operator_can_change_is_the_operators() {
+    let upstream = FakeUpstream::start();
+    let claude = tagrail::Deployment::new("c", "anthropic/claude").api_base(upstream.url()).api_key("k");
+    let tagged = at(&upstream, "g", "a").tags(["x"]);
+    let broken = at(&upstream, "left-out", "b").param("timeout", "soon");
+    let list = [claude, tagged, broken];
+    let router =
+        builder().model_list(list).tag_filtering(true).ignore_invalid_deployments(true).build().unwrap();
+    let error = router.embedding(Embedding::new("c", "text")).await.unwrap_err();
+    assert!(matches!(error, Error::NotServed(_)), "{error:?}");
+    assert_eq!((error.fault(), error.status()), (Fault::Operator, 501));
+    router.reserve(Reservations::Unknown);
+    let caller = Caller::confined().team_tags(["x"]);
+    let error = router.completion(ask("g").caller(caller)).await.unwrap_err();
+    assert!(matches!(error, Error::ReservationsUnknown(_)), "{error:?}");
+    assert_eq!(error.fault(), Fault::Operator);
+    let error = router.completion(ask("left-out")).await.unwrap_err();
+    assert!(matches!(error, Error::NoDeployments(_)), "{error:?}");
+    assert_eq!(error.fault(), Fault::Operator);
+    assert!(error.help().unwrap().contains("diagnostics"), "{error}");
+}
+
+#[tokio::test]
+async fn no_key_is_in_an_error() {
+    let upstream = FakeUpstream::start();
+    upstream.otherwise(Reply::json(401, &json!({"error": {"message": "bad key sk-upstream"}})));
+    let router = builder().model_list([at(&upstream, "g", "a")]).num_retries(0).build().unwrap();
+    let error = router.completion(Completion::new("g").user("hi")).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("sk-upstream"), "{error:?}");
+}
