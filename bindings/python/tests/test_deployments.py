@@ -160,6 +160,7 @@ def test_no_available_deployment(fleet, upstream):
 
 # ---- change --------------------------------------------------------------------
 def test_a_model_list_is_replaced_whole(fleet, deployment, told, hello, upstream):
+    fleet.model_group_alias = {}
     fleet.set_model_list([deployment("new", id="n1")])
     assert ids(fleet.model_list) == [("new", "n1")]
     assert told(fleet.completion("new", hello))["key"] == "n1"
@@ -201,6 +202,7 @@ def test_a_deployment_is_put_in_the_place_of_another(fleet, deployment, told, he
 
 
 def test_a_deployment_is_taken_away(fleet, hello, upstream):
+    fleet.model_group_alias = {}
     assert fleet.delete_deployment(id="g1")["litellm_params"]["tags"] == ["free"]
     assert fleet.delete_deployment("g1") is None
     assert fleet.get_model_ids() == ["g2", "w1"]
@@ -310,7 +312,8 @@ def test_threads_may_change_and_call_at_once(fleet, deployment, told, hello, ups
         assert told(fleet.completion("g", hello, tags=["paid"]))["key"] == "g2"
         assert fleet.get_available_deployment("w/q")["litellm_params"]["model"] == "openai/q"
 
-    threads = [guarded(change("a")), guarded(change("b")), guarded(call), guarded(lambda n: fleet.update_settings(num_retries=n))]
+    setting = guarded(lambda n: fleet.update_settings(num_retries=n))
+    threads = [guarded(change("a")), guarded(change("b")), guarded(call), setting]
     for thread in threads:
         thread.start()
     for thread in threads:

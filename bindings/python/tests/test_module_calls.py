@@ -60,10 +60,10 @@ async def test_every_call_is_there(openai, told):
     assert told(tagrail.text_completion(model="openai/m", prompt="x").choices[0].text)["path"] == "/v1/completions"
     text = await tagrail.atext_completion("x", model="openai/m")
     assert told(text.choices[0].text)["path"] == "/v1/completions"
-    streamed = "".join(chunk.choices[0].delta.content or "" for chunk in tagrail.completion("openai/m", HELLO, stream=True))
-    assert told(streamed)["model"] == "m"
-    stream = await tagrail.acompletion("openai/m", HELLO, stream=True)
-    assert told("".join([chunk.choices[0].delta.content or "" async for chunk in stream]))["model"] == "m"
+    stream = tagrail.completion("openai/m", HELLO, stream=True)
+    assert told("".join(chunk.choices[0].delta.content or "" for chunk in stream))["model"] == "m"
+    awaited = await tagrail.acompletion("openai/m", HELLO, stream=True)
+    assert told("".join([chunk.choices[0].delta.content or "" async for chunk in awaited]))["model"] == "m"
 
 
 def test_a_provider_that_nobody_knows(openai):

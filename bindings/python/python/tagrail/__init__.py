@@ -2,8 +2,9 @@
 
     from tagrail import Router
 
+    key = "os.environ/ANTHROPIC_API_KEY"
     router = Router(model_list=[
-        {"model_name": "anthropic/*", "litellm_params": {"model": "anthropic/*", "api_key": "os.environ/ANTHROPIC_API_KEY"}},
+        {"model_name": "anthropic/*", "litellm_params": {"model": "anthropic/*", "api_key": key}},
     ])
     answer = router.completion("anthropic/claude-3-sonnet-20240229", [{"role": "user", "content": "Hello"}])
 
@@ -35,7 +36,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "BadRequestError", "BudgetExceededError", "ContentPolicyViolationError", "ContextWindowExceededError",
         "InternalServerError", "InvalidRequestError", "JSONSchemaValidationError", "MidStreamFallbackError",
         "NotFoundError", "PermissionDeniedError", "RateLimitError", "RejectedRequestError",
-        "RouterRateLimitError", "ServiceUnavailableError", "Timeout", "UnprocessableEntityError", "UnsupportedParamsError",
+        "RouterRateLimitError", "ServiceUnavailableError", "Timeout", "UnprocessableEntityError",
+        "UnsupportedParamsError",
     ),
     "_core": ("__version__",),
 }  # fmt: skip
