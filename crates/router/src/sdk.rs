@@ -2,10 +2,10 @@
 //! and a deadline, answers with their facts, errors that say whose fault it was. All of it is made of
 //! [`Call`](crate::Call) and [`Router::call`](crate::Router::call), which do the work for everybody.
 //!
-//! Map: `build.rs` configuration to router, `deployment.rs` one entry of its model list, `models.rs`
-//! changes while it runs; `request.rs` what is asked, `calls.rs` asking; `reply.rs` a whole answer,
-//! `chunks.rs` one that comes in pieces, `text.rs` what they say; `facts.rs` who answered, `chosen.rs` why
-//! that one, `rate_limits.rs` what its provider leaves; `error.rs` what went wrong.
+//! Map: `build.rs` configuration to router, `settings.rs` its settings, `deployment.rs` one entry of its
+//! model list, `models.rs` changes while it runs; `request.rs` what is asked, `calls.rs` asking; `reply.rs` a
+//! whole answer, `chunks.rs` one that comes in pieces, `text.rs` what they say; `facts.rs` who answered,
+//! `chosen.rs` why that one, `rate_limits.rs` what its provider leaves; `error.rs` what went wrong.
 
 mod build;
 mod calls;
@@ -18,6 +18,7 @@ mod models;
 mod rate_limits;
 mod reply;
 mod request;
+mod settings;
 mod text;
 
 pub use build::{ConfigError, RouterBuilder};
