@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use serde_json::Value;
-use tagrail::config::{self, Diagnostic, Loaded};
+use tagrail::config::{self, Diagnostic, Host, Loaded, Reader};
 use tagrail::routing::Reservations;
 use tagrail::{Call, CallError, Explained, Operation, Refusal, Router};
 
@@ -36,10 +36,10 @@ pub(crate) fn check(
         _ => return Err(PyValueError::new_err("check takes either a path or a document")),
     };
     let loaded = source.load(environ);
-    json::told(
-        py,
-        &serde_json::json!({"ok": loaded.resolved.is_some(), "diagnostics": told(&loaded.diagnostics)}),
-    )
+    let report = config::Report::of(&loaded);
+    let mut answer = report.to_json();
+    answer["text"] = report.to_text(&source.name(), Reader::Program).into();
+    json::told(py, &answer)
 }
 
 /// One router: a configuration, what is known of its deployments, and connections.
@@ -74,7 +74,15 @@ impl Source {
         };
         match self {
             Source::Document(document) => config::load_value(document, &env),
-            Source::File(path) => config::load(path, &env),
+            Source::File(path) => config::load_for(Host::Program, config::Source::File(path), &env),
+        }
+    }
+
+    /// What it is called in a report.
+    fn name(&self) -> String {
+        match self {
+            Source::Document(_) => "the configuration".to_owned(),
+            Source::File(path) => path.display().to_string(),
         }
     }
 }
@@ -119,6 +127,24 @@ impl Started {
         let Started { router, call, about } = self;
         Landing::of(router.call(&call).await, about)
     }
+}
+
+/// What a gateway would find in the headers: the `user_agent` that `tag_regex` looks at. LiteLLM's router
+/// takes it from the metadata.
+fn headers(body: &Bound<'_, PyDict>) -> PyResult<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for field in [intern!(body.py(), "litellm_metadata"), intern!(body.py(), "metadata")] {
+        let Some(metadata) = body.get_item(field)? else { continue };
+        let Ok(metadata) = metadata.cast::<PyDict>() else { continue };
+        let Some(agent) = metadata.get_item(intern!(body.py(), "user_agent"))? else { continue };
+        if let Ok(agent) = agent.extract::<String>()
+            && let Ok(agent) = HeaderValue::try_from(agent)
+        {
+            headers.insert(header::USER_AGENT, agent);
+            break;
+        }
+    }
+    Ok(headers)
 }
 
 fn operation(name: &str) -> PyResult<Operation> {
@@ -172,7 +198,7 @@ impl Core {
             body.get_item(intern!(py, "litellm_call_id"))?.and_then(|id| id.extract::<String>().ok());
         let model = body.get_item(intern!(py, "model"))?.and_then(|name| name.extract::<String>().ok());
         let about = About::new(model.unwrap_or_default(), call_id);
-        let call = Call::read(operation(name)?, HeaderMap::new(), json::body(body)?.into(), None);
+        let call = Call::read(operation(name)?, headers(body)?, json::body(body)?.into(), None);
         let call = call.map_err(|error| failure::of_body(py, &error, &about))?.in_process();
         let call = match on_behalf {
             Some(_) => call.by(caller(on_behalf)?, HeaderValue::from_static("")),

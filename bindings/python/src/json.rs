@@ -19,10 +19,42 @@ pub(crate) fn body(fields: &Bound<'_, PyDict>) -> PyResult<Vec<u8>> {
         if value.is_none() {
             continue;
         }
-        member(&key, &value, &mut out, 0).map_err(|error| named(fields.py(), &key, error))?;
+        let written = match value.cast_exact::<PyList>() {
+            Ok(messages) if key.eq(intern!(fields.py(), "messages"))? => {
+                conversation(&key, messages, &mut out)
+            }
+            _ => member(&key, &value, &mut out, 0),
+        };
+        written.map_err(|error| named(fields.py(), &key, error))?;
     }
     out.push(b'}');
     Ok(out)
+}
+
+/// Messages, without the fields of theirs that are null: an answer's message, sent back, has those that
+/// providers refuse.
+fn conversation(key: &Bound<'_, PyAny>, messages: &Bound<'_, PyList>, out: &mut Vec<u8>) -> PyResult<()> {
+    name(key, out, 0)?;
+    out.push(b'[');
+    for (at, message) in messages.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        match message.cast_exact::<PyDict>() {
+            Ok(fields) => {
+                out.push(b'{');
+                for (key, value) in fields {
+                    if !value.is_none() {
+                        member(&key, &value, out, 2)?;
+                    }
+                }
+                out.push(b'}');
+            }
+            Err(_) => write(&message, out, 2)?,
+        }
+    }
+    out.push(b']');
+    Ok(())
 }
 
 /// Any value.
@@ -140,20 +172,24 @@ fn dict(map: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: u32) -> PyResult<()> 
 }
 
 fn member(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: u32) -> PyResult<()> {
+    name(key, out, depth)?;
+    write(value, out, depth + 1)
+}
+
+/// The name of a member, and what stands around it.
+fn name(key: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: u32) -> PyResult<()> {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }
+    let is_plain =
+        || key.is_instance_of::<PyInt>() || key.is_instance_of::<PyFloat>() || key.is_instance_of::<PyNone>();
     match key.cast::<PyString>() {
         Ok(key) => string(key, out)?,
         // As Python's json has it.
-        Err(_)
-            if key.is_instance_of::<PyInt>()
-                || key.is_instance_of::<PyFloat>()
-                || key.is_instance_of::<PyNone>() =>
-        {
+        Err(_) if is_plain() => {
             let mut name = Vec::new();
             write(key, &mut name, depth)?;
-            serialized(&String::from_utf8_lossy(&name), out)?;
+            serialized(&*String::from_utf8_lossy(&name), out)?;
         }
         Err(_) => {
             let kind = key.get_type().name()?.to_string();
@@ -161,7 +197,7 @@ fn member(key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, out: &mut Vec<u8>, d
         }
     }
     out.push(b':');
-    write(value, out, depth + 1)
+    Ok(())
 }
 
 fn items<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>, out: &mut Vec<u8>, depth: u32) -> PyResult<()> {

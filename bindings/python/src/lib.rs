@@ -30,6 +30,12 @@ mod _core {
     #[pymodule_export]
     use crate::runtime::forked;
 
+    /// Whoever forks this process is to say so.
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        crate::runtime::watch_forks(module)
+    }
+
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "Python's name for it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");

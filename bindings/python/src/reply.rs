@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyNotImplemented};
-use tagrail::{Answer, AnswerBody, CallError, Facts};
+use tagrail::{Answer, AnswerBody, CallError, Cost, Facts, Usage};
 use tokio::task::AbortHandle;
 
 use crate::runtime::generation;
@@ -154,9 +154,13 @@ impl Reply {
         facts.set_item(intern!(py, "provider"), place.as_ref().map(|place| place.provider.name()))?;
         facts.set_item(intern!(py, "api_base"), base)?;
         facts.set_item(intern!(py, "call_id"), self.call_id())?;
-        facts.set_item(intern!(py, "cost"), self.facts.cost.map(|cost| cost.total()))?;
-        facts.set_item(intern!(py, "cost_parts"), self.cost_parts(py)?)?;
-        facts.set_item(intern!(py, "usage"), self.usage(py)?)?;
+        let (usage, cost) = match &self.body {
+            Body::Whole(_) => (self.facts.usage, self.facts.cost),
+            Body::Stream(flow) => flow.incoming.spent(),
+        };
+        facts.set_item(intern!(py, "cost"), cost.map(|cost| cost.total()))?;
+        facts.set_item(intern!(py, "cost_parts"), cost_parts(py, cost)?)?;
+        facts.set_item(intern!(py, "usage"), tokens(py, usage)?)?;
         facts.set_item(intern!(py, "retries"), self.facts.retries)?;
         facts.set_item(intern!(py, "max_retries"), self.facts.max_retries)?;
         facts.set_item(intern!(py, "fallbacks"), self.facts.fallbacks)?;
@@ -174,24 +178,24 @@ impl Reply {
         let mut id = self.call_id.lock().unwrap_or_else(PoisonError::into_inner);
         id.get_or_insert_with(random_uuid).clone()
     }
+}
 
-    fn cost_parts<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Some(cost) = self.facts.cost else { return Ok(None) };
-        let parts = PyDict::new(py);
-        parts.set_item("input", cost.input)?;
-        parts.set_item("output", cost.output)?;
-        Ok(Some(parts))
-    }
+fn cost_parts<'py>(py: Python<'py>, cost: Option<Cost>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let Some(cost) = cost else { return Ok(None) };
+    let parts = PyDict::new(py);
+    parts.set_item("input", cost.input)?;
+    parts.set_item("output", cost.output)?;
+    Ok(Some(parts))
+}
 
-    fn usage<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Some(usage) = self.facts.usage else { return Ok(None) };
-        let told = PyDict::new(py);
-        told.set_item("input", usage.input)?;
-        told.set_item("output", usage.output)?;
-        told.set_item("cache_read", usage.cache_read)?;
-        told.set_item("cache_creation", usage.cache_creation)?;
-        Ok(Some(told))
-    }
+fn tokens<'py>(py: Python<'py>, usage: Option<Usage>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let Some(usage) = usage else { return Ok(None) };
+    let told = PyDict::new(py);
+    told.set_item("input", usage.input)?;
+    told.set_item("output", usage.output)?;
+    told.set_item("cache_read", usage.cache_read)?;
+    told.set_item("cache_creation", usage.cache_creation)?;
+    Ok(Some(told))
 }
 
 /// A version 4 UUID (RFC 9562): a name for the program's logs, no secret.

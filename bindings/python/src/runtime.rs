@@ -6,10 +6,15 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use tokio::runtime::{Builder, Handle};
+
+/// The thread wakes at least this often.
+const LULL: Duration = Duration::from_secs(60);
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
@@ -25,6 +30,18 @@ struct Running {
 /// How many forks this process is away from the one that imported the module.
 pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
+}
+
+/// Has Python tell a child of a fork that it is one.
+pub(crate) fn watch_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let os = module.py().import("os")?;
+    // Systems that do not fork have no such function.
+    if let Some(register) = os.getattr_opt("register_at_fork")? {
+        let options = PyDict::new(module.py());
+        options.set_item("after_in_child", module.getattr("forked")?)?;
+        register.call((), Some(&options))?;
+    }
+    Ok(())
 }
 
 /// Tells that this process is the child of a fork.
@@ -58,6 +75,14 @@ fn start() -> std::io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     let thread = std::thread::Builder::new().name("tagrail".to_owned());
-    thread.spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    thread.spawn(move || {
+        runtime.block_on(async {
+            // A timer that ends before all others wakes the thread, even if it was this thread that set it:
+            // one system call more for every call that is alone. Calls' own limits end after this one.
+            loop {
+                tokio::time::sleep(LULL).await;
+            }
+        });
+    })?;
     Ok(handle)
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use pyo3::prelude::*;
-use tagrail::{AnswerBody, ReplyStream, SseFrame, SseFramer, UpstreamError};
+use tagrail::{AnswerBody, Cost, ReplyStream, SseFrame, SseFramer, UpstreamError, Usage};
 use tokio::sync::Notify;
 
 use crate::mailbox::{Parcel, Post};
@@ -35,6 +35,7 @@ struct State {
     bytes: usize,
     ended: Option<Ended>,
     watcher: Option<Watcher>,
+    spent: Option<(Option<Usage>, Option<Cost>)>,
 }
 
 enum Ended {
@@ -82,7 +83,13 @@ impl Incoming {
                 self.push(&mut framer, data).await;
             }
         }
+        self.state().spent = Some((stream.usage(), stream.cost()));
         Ended::Whole
+    }
+
+    /// Tokens and cost of a stream that has come to its end.
+    pub(crate) fn spent(&self) -> (Option<Usage>, Option<Cost>) {
+        self.state().spent.unwrap_or_default()
     }
 
     /// Takes in bytes of the upstream. `[DONE]` is for clients over HTTP.

@@ -221,7 +221,8 @@ impl Refused<'_> {
     }
 
     fn no_healthy(self) -> String {
-        let (model, received) = (self.model, self.received());
+        // By then LiteLLM has replaced an alias, and tells it as the group that it received.
+        let (model, received) = (self.snapshot.table.behind_alias(self.model), self.received());
         format!(
             "litellm.BadRequestError: You passed in model={model}. There are no healthy deployments for this model. {received}"
         )

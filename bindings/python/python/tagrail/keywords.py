@@ -12,6 +12,8 @@ from typing import Any
 _SENT = frozenset({str, int, float, bool, dict, list, tuple, type(None)})
 # The calls of which the provider gets to see `metadata`. In all others it is the router's, and only its tags count.
 _TELLS_METADATA = ("responses", "messages")
+# What a router reads of its metadata: tags, and the agent that `tag_regex` looks at.
+_READ = ("tags", "user_agent")
 # LiteLLM's classes of its own arguments, and openai's for a keyword that was not given.
 _NOT_GIVEN = ("NotGiven", "Omit")
 
@@ -37,7 +39,7 @@ def _rewritten(operation: str, given: dict[str, Any]) -> dict[str, Any]:
             name == "litellm_metadata" or name == "metadata" and operation not in _TELLS_METADATA
         ):
             # Programs keep objects of their own here.
-            value = {"tags": value["tags"]} if value.get("tags") is not None else {}
+            value = {name: value[name] for name in _READ if value.get(name) is not None}
         rewritten[name] = value
     return rewritten
 
