@@ -11,7 +11,10 @@ import re
 
 # What LiteLLM appends to the text of an error, or puts around it.
 APPENDED = re.compile(
-    r"(\.? ?Received Model Group=| ?LiteLLM Retried:|\nDeployment Info|\. ?Handle with `|\nModel: ).*", re.DOTALL)
+    r"(\.? ?Received Model Group=| ?LiteLLM Retried:|\nDeployment Info|\. ?Handle with `|\nModel: "
+    r"|\nmodel=|No fallback model group found for ).*", re.DOTALL)
+# It names the class twice where it finds out late that a request was too long.
+TWICE = re.compile(r"^(litellm\.\w+: )litellm\.\w+: ")
 # Of the facts about a reply: these must be equal, the others only present.
 EQUAL = ("model_id", "api_base", "litellm_model_name", "custom_llm_provider", "response_cost")
 PRESENT = ("litellm_call_id", "_response_ms", "litellm_overhead_time_ms", "headers", "additional_headers",
@@ -24,14 +27,29 @@ ATTRIBUTES = ("status_code", "model", "llm_provider", "num_retries", "max_retrie
 def asked(seen):
     """One request, as the provider got it."""
     headers = {name: seen.headers.get(name) for name in ("authorization", "x-api-key", "anthropic-version", "content-type")}
-    return {"key": seen.key, "path": seen.path, "body": seen.body, "headers": headers}
+    body = of_messages(seen.body) if seen.path.endswith("/messages") else dict(seen.body)
+    if body.get("stream") is False:
+        del body["stream"]
+    return {"key": seen.key, "path": seen.path, "body": body, "headers": headers}
+
+
+def of_messages(body):
+    """Anthropic's request, of which some things may be written in two ways."""
+    texts = lambda content: [{"type": "text", "text": content}] if isinstance(content, str) else content  # noqa: E731
+    body = {**body, "messages": [{**one, "content": texts(one["content"])} for one in body["messages"]]}
+    if "system" in body:
+        body["system"] = texts(body["system"])
+    if "tools" in body:
+        body["tools"] = [{"type": "custom", **tool} for tool in body["tools"]]
+    return body
 
 
 def failed(error):
     """An exception."""
     bases = [base.__name__ for base in type(error).__mro__
              if base.__module__.startswith("openai") or base.__module__ == "builtins"]
-    told = {"class": type(error).__name__, "bases": bases, "message": gist(str(error))}
+    told = {"class": type(error).__name__, "_classes": [base.__name__ for base in type(error).__mro__], "bases": bases,
+            "message": gist(str(error))}
     for name in ATTRIBUTES:
         value = getattr(error, name, None)
         told[name] = value if value is None or isinstance(value, (str, int, float)) else str(value)
@@ -42,7 +60,7 @@ def failed(error):
 
 def gist(text):
     """What an error says, without what is appended."""
-    return APPENDED.sub("", text).strip()
+    return TWICE.sub(r"\1", APPENDED.sub("", text)).strip().rstrip(".")
 
 
 def replied(reply):
@@ -67,6 +85,19 @@ def chunk(part):
             "content": delta.content if delta is not None else None,
             "item": part["choices"][0]["delta"].get("content") if choices else None,
             "finish": choices[0].finish_reason if choices else None}
+
+
+def joined(chunks):
+    """A stream as a whole. One that is translated from another dialect may be cut in other places."""
+    told: dict = {"text": "".join(one["content"] or "" for one in chunks), "finish": None, "arguments": {}, "named": {}}
+    for one in chunks:
+        told["finish"] = one["finish"] or told["finish"]
+        for choice in one["dump"]["choices"]:
+            for call in choice["delta"].get("tool_calls") or []:
+                place, function = call["index"], call["function"]
+                told["named"].setdefault(place, function.get("name"))
+                told["arguments"][place] = told["arguments"].get(place, "") + (function.get("arguments") or "")
+    return told
 
 
 def hidden(params):
@@ -114,11 +145,12 @@ def differences(left, right, path=()):
     """Where two outcomes differ: (path, left, right)."""
     if isinstance(left, dict) and isinstance(right, dict):
         for name in [*left, *(name for name in right if name not in left)]:
-            yield from differences(left.get(name, ABSENT), right.get(name, ABSENT), (*path, name))
+            if name != "_classes":
+                yield from differences(left.get(name, ABSENT), right.get(name, ABSENT), (*path, name))
     elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         for position, (one, other) in enumerate(zip(left, right, strict=True)):
             yield from differences(one, other, (*path, position))
-    elif left != right or type(left) is not type(right):
+    elif left != right or isinstance(left, bool) != isinstance(right, bool):
         yield (path, left, right)
 
 

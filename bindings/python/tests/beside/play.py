@@ -23,6 +23,8 @@ class Difference:
     litellm: object
     other: object
     case: object
+    mine: object = None
+    others: object = None
 
     def __str__(self):
         lines = [f"seed {self.seed} ({self.mode}), {self.what}", f"  at      {'.'.join(map(str, self.path)) or '(all)'}",
@@ -76,25 +78,30 @@ class Play:
         """One call: what it may go to, and what comes of it."""
         what = f"call {number}: {ask}"
         mine = self.other.picks(right, ask)
-        if mode == "tagrail":
-            touched, expected = rows.needed(case, self.ids, ask)
-            if touched:
-                self.used |= touched
-                yield from self.told(case, mode, f"{what}, by {sorted(touched)}", {"picks": expected}, rows.status(mine))
-                return
-            # Fallbacks are decided by the same rules: where one is touched, so is all that follows.
-            if any(rows.needed(case, self.ids, dataclasses.replace(ask, model=name))[0] for name in case.targeted(ask)):
-                return
-        yield from self.told(case, mode, f"picks of {what}", picks, mine)
+        touched, expected = rows.needed(case, self.ids, ask, mode)
+        if touched:
+            self.used |= touched
+            yield from self.told(case, mode, f"{what}, by {sorted(touched)}", {"picks": expected}, rows.status(mine))
+            return
+        # Fallbacks are decided by the same rules: where one is touched, so is all that follows.
+        asks = [dataclasses.replace(ask, model=name) for name in case.targeted(ask)]
+        if any(rows.needed(case, self.ids, one, mode)[0] for one in asks):
+            return
+        yield from self.but_for_rows(case, mode, f"picks of {what}", picks, mine)
         other = self.other.play(right, ask)
         this = self.litellm.after(left, ask, other)
         self.compared += 1
-        for difference in self.told(case, mode, what, this, other):
-            row = rows.of(difference, case, ask, this, other)
+        yield from self.but_for_rows(case, mode, what, this, other)
+
+    def but_for_rows(self, case, mode, what, mine, others):
+        """What differs and by no row."""
+        for difference in self.told(case, mode, what, mine, others):
+            difference.mine, difference.others = mine, others
+            row = rows.of(difference)
             if row is None:
                 yield difference
             else:
-                self.used.add(row)
+                self.used.add(row.why)
 
     def told(self, case, mode, what, left, right):
         for path, one, two in differences(left, right):
@@ -112,7 +119,8 @@ def facts(router):
         "ids": router.get_model_ids(),
         "of a name": {name: router.get_model_ids(name) for name in names},
         "list": listed(router.get_model_list()),
-        "lists": {name: listed(router.get_model_list(model_name=name)) for name in [*names, "nobody"]},
+        # Of stars, see what may be picked.
+        "lists": {name: listed(router.get_model_list(model_name=name)) for name in names if "*" not in "".join(names)},
         "deployment": {one: deployment(router.get_deployment(model_id=one)) for one in [*router.get_model_ids(), "nobody"]},
         "attributes": {name: plain(getattr(router, name)) for name in ("num_retries", "fallbacks", "model_group_alias")},
     }
@@ -121,7 +129,7 @@ def facts(router):
 def listed(entries):
     """A model list, without what each side keeps for itself."""
     return [{"model_name": entry["model_name"], "id": entry["model_info"]["id"],
-             "params": {name: value for name, value in entry["litellm_params"].items() if value is not None}}
+             "params": {name: value for name, value in entry["litellm_params"].items() if value not in (None, False)}}
             for entry in entries or []]
 
 

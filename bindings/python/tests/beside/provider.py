@@ -72,6 +72,8 @@ def spoken(seen):
 def whole(body, says, told):
     """A chat.completion."""
     reply, headers = answers.chat(body, told), {}
+    if body["model"].startswith("llama-"):
+        reply["service_tier"] = "auto"  # Groq always says something here, and LiteLLM relies on it
     choice = reply["choices"][0]
     if says == "tools":
         reply = answers.chat(body, None, tool_calls=CALLS)

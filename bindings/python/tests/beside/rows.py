@@ -8,10 +8,13 @@ answer changes with it alone, or would change without it. Differences elsewhere 
 from __future__ import annotations
 
 import importlib.util
+import json
 import pathlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from outcome import ABSENT
 
 ORACLE = pathlib.Path(__file__).resolve().parents[4] / "tests" / "oracle" / "model.py"
 
@@ -26,9 +29,9 @@ def _load(path):
 
 
 oracle = _load(ORACLE)
-# Rows of the model that can show in an SDK: there are no headers here.
-TAGRAIL = oracle.TAGRAIL - {"D7"}
-ROWS = sorted(TAGRAIL - oracle.BOTH)
+# The rows of the model that can show in an SDK: there are neither headers nor bodies of other shapes here, and
+# LiteLLM's Router reads no User-Agent that its documents tell of.
+ROWS = {"litellm": frozenset({"D28"}), "tagrail": frozenset({"D28", "D2", "D5", "D6", "D21", "D22", "D24"})}
 
 
 class Model(oracle.Model):
@@ -50,10 +53,10 @@ class Model(oracle.Model):
 
     def picks(self, ask):
         """As `Side.picks` tells them, but for an error's details: [[id, model]], or a status."""
-        tags, agent = ask.tags or [], ask.agent
-        found = self.decide(ask.model, tags, agent)
+        tags = ask.tags or []
+        found = self.decide(ask.model, tags, None)
         if found == {oracle.Refused(400)} and self.defaults and not self.known(ask.model):
-            found = self.decide(self.defaults[0], tags, agent)
+            found = self.decide(self.defaults[0], tags, None)
         refused = [one.status for one in found if isinstance(one, oracle.Refused)]
         return refused[0] if refused else sorted([one.id, one.upstream] for one in found)
 
@@ -61,12 +64,12 @@ class Model(oracle.Model):
         return name in self.by_id or bool(self.look_up(self.aliases.get(name, name))[0])
 
 
-def needed(case, ids, ask):
+def needed(case, ids, ask, mode):
     """The rows by which ours answers otherwise, and what it has to answer: (rows, picks)."""
-    said = {row: Model(case, ids, oracle.BOTH | {row}).picks(ask) for row in ROWS}
-    plain, ours = Model(case, ids, oracle.BOTH).picks(ask), Model(case, ids, TAGRAIL).picks(ask)
-    rows = {row for row in ROWS if said[row] != plain or Model(case, ids, TAGRAIL - {row}).picks(ask) != ours}
-    return rows, ours
+    rows = ROWS[mode]
+    answer = lambda some: Model(case, ids, some).picks(ask)  # noqa: E731
+    plain, ours = answer(frozenset()), answer(rows)
+    return {row for row in rows if answer(frozenset({row})) != plain or answer(rows - {row}) != ours}, ours
 
 
 def status(mine):
@@ -74,25 +77,103 @@ def status(mine):
     if "picks" in mine:
         return mine
     error = mine["error"]
-    mismatch = error["class"] == "ValueError" and error["message"].startswith("Not allowed to access model")
+    mismatch = "ValueError" in error["_classes"] and error["message"].startswith("Not allowed to access model")
     return {"picks": 401 if mismatch else error["status_code"]}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row by which what comes of a call may differ."""
+    """What may be otherwise in what comes of a call, and by which row of the decisions."""
 
     id: str
-    modes: tuple
+    why: str
     applies: Callable
 
 
-ELSEWHERE: list[Row] = []
+def under(path, *parts):
+    """Whether the path leads there; `#` is any position, and what comes after does not matter."""
+    names = ["#" if isinstance(part, int) else part for part in path]
+    return names[:len(parts)] == list(parts)
 
 
-def of(difference, case, ask, this, other):
-    """The row that a difference is by, if any."""
+def dumped(path):
+    """Whether the path is within the fields of a reply or chunk."""
+    return any(under(path, *start) for start in (
+        ("reply", "dump"), ("reply", "attribute"), ("reply", "item"), ("chunks", "#", "dump"), ("chunks", "#", "item")))
+
+
+def added(it):
+    """A field that LiteLLM adds to what the provider said: null, empty, its own, or counted by itself."""
+    null = it.litellm in (None, {}) and it.other is ABSENT or it.litellm is ABSENT and it.other is None
+    own = it.path[-1] in ("provider_specific_fields", "index") and it.other is ABSENT
+    return dumped(it.path) and (null or own or ("usage" in it.path and it.other in (None, ABSENT) and empty(it.litellm, it.path[-1])))
+
+
+def empty(details, name=None):
+    """Details of usage that tell nothing that the usage does not tell."""
+    if isinstance(details, dict):
+        return all(empty(value, name) for name, value in details.items())
+    return name == "text_tokens" or not details
+
+
+def usage_chunk(it):
+    """The chunk with the usage, which has a choice only in LiteLLM's."""
+    return under(it.path, "chunks", "#") and it.path[2:] in (("dump", "choices"), ("finish",), ("content",), ("item",))
+
+
+def more(*names):
+    """Where LiteLLM says nothing, something."""
+    return lambda it: it.path[-1] in names and it.litellm in (None, "", ABSENT) and it.other is not ABSENT
+
+
+def within(part, applies):
+    """What applies in a part of the outcome."""
+    return lambda it: it.path[0] == part and applies(it)
+
+
+def refused_by_tags(it):
+    """A refusal by tags, on both sides."""
+    return all("ValueError" in side.get("error", {}).get("_classes", ()) for side in (it.mine, it.others))
+
+
+def spelt(it):
+    """Arguments of a tool that are the same JSON."""
+    try:
+        return it.path[-1] == "arguments" and json.loads(it.litellm) == json.loads(it.other)
+    except (TypeError, ValueError):
+        return False
+
+
+ELSEWHERE = [
+    Row("D32", "LiteLLM adds fields to what the provider said", added),
+    Row("D32", "LiteLLM's chunk with the usage has a choice", lambda it: usage_chunk(it) and it.other in ([], None)),
+    Row("D32", "ours asks for the usage of every stream, for the books",
+        lambda it: under(it.path, "asked", "#", "body", "stream_options") and it.litellm is ABSENT
+        and it.other == {"include_usage": True}),
+    Row("D20", "the provider's code and type are passed on",
+        within("error", lambda it: it.path[-1] in ("code", "param", "type") and it.litellm in (None, "429", "throttling_error"))),
+    # No row of the decisions: what ours says where LiteLLM says nothing, and what nobody reads.
+    Row("more", "a refusal by tags is a ValueError with a status",
+        within("error", lambda it: it.path[-1] in ("class", "bases", "status_code") and refused_by_tags(it))),
+    Row("more", "what was never sent has no time limit",
+        within("error", lambda it: it.path[-1] == "timeout" and not it.others["asked"] and it.other is None)),
+    Row("more", "a refusal by tags says what tags there are",
+        within("error", lambda it: it.path[-1] == "message" and refused_by_tags(it) and it.other.startswith(it.litellm + ". Deployments of "))),
+    Row("more", "errors know their model and provider",
+        within("error", more("model", "llm_provider", "timeout", "failed_deployment_id"))),
+    Row("more", "text completions know their provider and headers",
+        within("reply", lambda it: more("custom_llm_provider", "headers", "ms")(it) or "passed on" in it.path and it.litellm is ABSENT)),
+    Row("more", "embeddings have headers", lambda it: under(it.path, "reply", "hidden", "there") and set(it.litellm) < set(it.other)),
+    Row("more", "no price is known", lambda it: it.path[-1] == "response_cost" and it.litellm == 0.0 and it.other is None),
+    Row("spelt", "arguments of tools are written without escapes", lambda it: dumped(it.path) and spelt(it)),
+    Row("spelt", "a deployment's tag_regex is no field of the provider's",
+        lambda it: under(it.path, "asked", "#", "body", "tag_regex") and it.other is ABSENT),
+]
+
+
+def of(it):
+    """The row that a difference is by, if any. `it` has both outcomes as `mine` and `others`."""
     for row in ELSEWHERE:
-        if difference.mode in row.modes and row.applies(difference, case, ask, this, other):
-            return row.id
+        if row.applies(it):
+            return row
     return None

@@ -6,7 +6,7 @@ import copy
 import importlib
 import random
 
-from outcome import asked, chunk, failed, hidden, replied
+from outcome import asked, chunk, failed, hidden, joined, replied
 
 # LiteLLM is asked for a pick until so many in a row have brought nothing new. The rarest pick of the
 # grammar has one chance in seven, so that one is missed once in five million.
@@ -74,6 +74,8 @@ class Side:
         except Exception as error:
             seen["error"] = failed(error)
         seen["asked"] = [asked(request) for request in self.provider.seen[start:]]
+        if ask.streams and seen["asked"] and seen["asked"][-1]["path"].endswith("/messages"):
+            seen["chunks"] = joined(seen["chunks"])
         self.check(call, before, seen)
         return seen
 
