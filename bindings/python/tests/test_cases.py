@@ -40,35 +40,6 @@ SAID_OTHERWISE: dict[str, dict[str, list[str]]] = {
             "plain [nope] as=B => plain-b",
         ],
     },
-    "a refusal names the alias, not what it stands for": {
-        "no-wildcards": ["gone => 400 You passed in model=missing."],
-        "resolution": [
-            "m2 => 400 You passed in model=nick. There are no healthy deployments for this model. "
-            "Received Model Group=m2",
-            "gone => 400 You passed in model=missing. There are no healthy deployments for this model. "
-            "Received Model Group=gone",
-        ],
-    },
-    "`metadata.user_agent` is not read: a call from Python matches no tag_regex": {
-        "ids": ["re agent=curl => tagrail 401 | litellm re"],
-        "regex": [
-            "g agent=claude-code/1 => cc",
-            "g [default] agent=claude-code/1 => cc def",
-            "g [nope] agent=claude-code/1 => cc",
-            "g [!default] agent=claude-code/1 => cc",
-            "m agent=claude-code/1 => m-cc",
-            "m agent=curl => tagrail m-bare | litellm 401 tags=[]",
-            "m [!nope] agent=curl => tagrail m-bare | litellm 401",
-            "w agent=curl => 401",
-            "t [nope] agent=claude-code => t-tag",
-            "x agent=curl => tagrail x-bare | litellm 401",
-        ],
-        "regex-all-of": [
-            "g [paid] agent=claude => only",
-            "g [free] agent=claude => both only",
-            "g agent=claude => only",
-        ],
-    },
 }
 LEFT_OUT = {(case, line) for cases in SAID_OTHERWISE.values() for case, lines in cases.items() for line in lines}
 
@@ -199,5 +170,5 @@ def test_what_is_left_out_is_really_said_otherwise() -> None:
 
 def test_all_the_others_are_played() -> None:
     everything = sum(len(case.requests) for case in CASES)
-    assert sum(len(played(case)) for case in CASES) == everything - len(LEFT_OUT) > 380
+    assert sum(len(played(case)) for case in CASES) == everything - len(LEFT_OUT) > 400
     assert sum(len(request.reasons) for case in CASES for request in played(case)) > 45
