@@ -50,8 +50,7 @@ pub(crate) fn of_call(py: Python<'_>, error: &CallError, about: &About) -> PyErr
         let told = error.told();
         details.set_item("message", told.text())?;
         details.set_item("attempts", error.attempts)?;
-        details.set_item("deployment_id", error.deployment.map(|index| &error.snapshot.spec(index).id))?;
-        details.set_item("provider", provider(error))?;
+        tried(details, error)?;
         details.set_item("timeout", error.timeout.map(|time| time.as_secs_f64()))?;
         details.set_item("call_id", about.call_id.as_deref())?;
         match &error.refusal {
@@ -119,12 +118,17 @@ pub(crate) fn closed(py: Python<'_>) -> PyErr {
     })
 }
 
-/// Whose deployment was tried last.
-fn provider(error: &CallError) -> Option<&'static str> {
-    let deployment = error.deployment?;
-    let settings = error.snapshot.deployment(deployment);
-    let place = settings.target.resolve(&error.snapshot.spec(deployment).model).ok();
-    place.map(|place| place.provider.name())
+/// Whose deployment was tried last, and what it was asked for; behind a wildcard that is the caller's to know.
+fn tried(details: &Bound<'_, PyDict>, error: &CallError) -> PyResult<()> {
+    let Some(deployment) = error.deployment else { return Ok(()) };
+    let spec = error.snapshot.spec(deployment);
+    details.set_item("deployment_id", &spec.id)?;
+    let Ok(place) = error.snapshot.deployment(deployment).target.resolve(&spec.model) else { return Ok(()) };
+    details.set_item("provider", place.provider.name())?;
+    if !place.model.contains('*') {
+        details.set_item("upstream_model", place.model)?;
+    }
+    Ok(())
 }
 
 fn no_way(details: &Bound<'_, PyDict>, no_route: &NoRoute, error: &CallError) -> PyResult<()> {
@@ -155,6 +159,9 @@ fn failed(details: &Bound<'_, PyDict>, error: &UpstreamError) -> PyResult<()> {
     details.set_item("param", error.param.as_deref())?;
     details.set_item("code", error.upstream_code.as_deref())?;
     details.set_item("type", error.upstream_type.as_deref())?;
+    if let Some(received) = &error.headers {
+        details.set_item("headers", headers(details.py(), received)?)?;
+    }
     details.set_item("retry_after", error.retry_after)
 }
 

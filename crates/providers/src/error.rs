@@ -64,6 +64,8 @@ pub struct UpstreamError {
     pub param: Option<String>,
     /// `Retry-After` as sent, in seconds (row D20).
     pub retry_after: Option<f64>,
+    /// All headers of the reply that refused; `None` where there was no such reply.
+    pub headers: Option<Box<HeaderMap>>,
 }
 
 impl ErrorKind {
@@ -122,6 +124,7 @@ impl UpstreamError {
             upstream_code: None,
             param: None,
             retry_after: None,
+            headers: None,
         }
     }
 

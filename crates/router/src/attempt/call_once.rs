@@ -284,7 +284,9 @@ async fn refused(Head { reply, lease, coder }: Head) -> Miss {
     if rest == Rest::None {
         lease.give_back(Instant::now());
     }
-    Miss::Upstream(coder.refusal(parts.status.as_u16(), &parts.headers, &text))
+    let mut error = coder.refusal(parts.status.as_u16(), &parts.headers, &text);
+    error.headers = Some(Box::new(parts.headers));
+    Miss::Upstream(error)
 }
 
 /// Nothing was sent. Below 500 the request is at fault: its model has no provider, or it cannot be

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tagrail_providers::{EnvelopeError, ErrorKind, UpstreamError};
 use tagrail_routing::NoRoute;
 
-use crate::{Call, CallError, Facts, Refusal, Told};
+use crate::{Call, CallError, Facts, RateLimits, Refusal, Told};
 
 /// Why a call has no answer, or no whole one. [`Error::fault`] says whose fault it was; what there is to
 /// tell is in the [`Failure`].
@@ -140,6 +140,12 @@ impl Error {
     /// What the upstream said.
     pub fn upstream(&self) -> Option<&UpstreamError> {
         self.failure().upstream.as_ref()
+    }
+
+    /// What the provider that refused said of its limits.
+    pub fn rate_limits(&self) -> RateLimits {
+        let headers = self.upstream().and_then(|upstream| upstream.headers.as_deref());
+        headers.map(RateLimits::of).unwrap_or_default()
     }
 
     /// A call that the router refused, or that nobody answered.

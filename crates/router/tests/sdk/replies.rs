@@ -63,6 +63,17 @@ async fn the_providers_limits_are_read() {
 }
 
 #[tokio::test]
+async fn a_provider_that_refuses_says_its_limits_too() {
+    let upstream = FakeUpstream::start();
+    let refused = Reply::error(429).header("x-ratelimit-remaining-requests", "0").header("retry-after", "7");
+    upstream.otherwise(refused);
+    let router = builder().num_retries(0).model_list([at(&upstream, "g", "a")]).build().unwrap();
+    let error = router.completion(ask("g")).await.unwrap_err();
+    assert_eq!(error.rate_limits().requests.remaining, Some(0));
+    assert_eq!(error.rate_limits().retry_after, Some(Duration::from_secs(7)));
+}
+
+#[tokio::test]
 async fn the_facts_name_who_answered() {
     let upstream = FakeUpstream::start();
     let router = builder().model_list([at(&upstream, "g", "a")]).build().unwrap();
