@@ -17,7 +17,7 @@ import pytest
 # Before LiteLLM is imported: it would look for its prices on the network. Its clients over aiohttp
 # are left open when they are dropped, which after some hundred Routers ends the process.
 os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_TELEMETRY="False", LITELLM_LOG="CRITICAL",
-                  DISABLE_AIOHTTP_TRANSPORT="True")
+                  DISABLE_AIOHTTP_TRANSPORT="True", HF_HUB_OFFLINE="1")
 
 if importlib.util.find_spec("litellm") is None:
     collect_ignore_glob = ["test_*.py"]

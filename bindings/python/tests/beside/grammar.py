@@ -15,6 +15,7 @@ TAGS = ["red", "blue", "eu", "gold tier", "ü", "Red", "lab:red"]
 WORDS = ["ka", "zo", "ka-zo", "v2.1", "mi(x)", "n+", "ñandú", "a::b", "q_7"]
 JOINS = ["/", "-", "::", ".", ":", ""]
 PREFIXES = ["", "", "", "lab:", "lab"]
+AGENTS = ["wren/1.4", "otter-cli 2", "python/3 wren"]
 REGEXES = ["wren", "^User-Agent: wren/", "(?i)OTTER", "heron", "otter.*2$"]
 # Names that are known to price tables, to be found with and without their provider.
 KNOWN = ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5"]
@@ -36,6 +37,7 @@ class Ask:
     is_async: bool = True
     streams: bool = False
     says: str = "plain"
+    agent: str | None = None
     params: dict = field(default_factory=dict)
 
     def call(self, place=None) -> dict:
@@ -53,11 +55,13 @@ class Ask:
         return call
 
     def labels(self, place=None) -> dict:
-        """The tags as keyword arguments."""
-        if self.tags is None:
-            return {}
-        place = place or self.place
-        return {"tags": list(self.tags)} if place == "tags" else {place: {"tags": list(self.tags)}}
+        """The tags and the client's name as keyword arguments."""
+        place, labels = place or self.place, {}
+        if self.tags is not None:
+            labels = {"tags": list(self.tags)} if place == "tags" else {place: {"tags": list(self.tags)}}
+        if self.agent is not None:
+            labels.setdefault("metadata" if place == "tags" else place, {})["user_agent"] = self.agent
+        return labels
 
 
 class Case:
@@ -76,6 +80,8 @@ class Case:
         self.model_list = self.deployments()
         self.aliases = self.make_aliases()
         self.settings = self.make_settings()
+        self.filters = self.settings["enable_tag_filtering"] or any(
+            entry.get("model_info", {}).get("enable_tag_filtering") for entry in self.model_list)
         self.troubles = self.make_troubles()
         # Other operations only where OpenAI's API is spoken, and nothing fails: LiteLLM's client for embeddings
         # retries on its own, and what it raises for text completions depends on how they were made.
@@ -137,7 +143,7 @@ class Case:
         if self.chance(0.08) and stars < 2:
             return f"anthropic/claude-3-haiku-{number}" + ("-*" if stars else "")
         if self.chance(0.05) and stars < 2:
-            return f"groq/llama-{number}" + ("-*" if stars else "")
+            return f"groq/qwen-{number}" + ("-*" if stars else "")
         holes = self.pick([stars, stars, stars, stars, 0, 1, 2, 3]) if stars else 0
         return f"openai/up{number}" + "".join(f"{self.pick(['-', '/', '::'])}*" for _ in range(holes))
 
@@ -148,7 +154,7 @@ class Case:
                 for name, target in aliases.items()}
 
     def make_settings(self):
-        settings = {"num_retries": 0, "disable_cooldowns": True, "enable_tag_filtering": self.chance(0.8)}
+        settings = {"num_retries": 0, "disable_cooldowns": True, "enable_tag_filtering": self.chance(0.5 if self.fails else 0.85)}
         if self.prefix:
             settings["tag_routing_prefix"] = self.prefix
         if self.chance(0.4):
@@ -159,9 +165,8 @@ class Case:
             settings["num_retries"] = self.random.randint(1, 2)
         # Fallbacks without any failure are of use to refusals by tags.
         if self.chance(0.7 if self.fails else 0.15):
-            settings["fallbacks"] = [{self.pick([self.served(), *list(self.aliases)[:1]]): self.targets()}]
-            if self.chance(0.4):
-                settings["fallbacks"].append({f"{self.served()}": self.targets()})
+            keys = {self.pick([self.served(), *list(self.aliases)[:1]]), self.served()}
+            settings["fallbacks"] = [{key: self.targets()} for key in sorted(keys)[:1 if self.chance(0.6) else 2]]
         for kind in ("context_window_fallbacks", "content_policy_fallbacks"):
             if self.fails and self.chance(0.25):
                 settings[kind] = [{self.served(): self.targets()}]
@@ -190,7 +195,10 @@ class Case:
             members = [entry for entry in self.model_list if entry["model_name"] == group]
             if self.chance(0.35):
                 continue
-            waits = len(members) < 2 and self.settings["num_retries"] > 0
+            # Only where another one is sure to be left does nobody wait before a retry.
+            shares = any({"order", "weight", "rpm", "tpm"} & set(entry["litellm_params"]) for entry in members)
+            alone = len(members) < 2 or shares or self.filters
+            waits = alone and self.settings["num_retries"] > 0
             kind = self.pick(SETTLED if waits else [*SETTLED, *RETRIED])
             for entry in members:
                 if self.chance(0.85):
@@ -236,6 +244,8 @@ class Case:
         operation = self.random.choices(["chat", "embeddings", "completions"], [8, 0, 0] if self.chats else [6, 1, 1])[0]
         ask = Ask(operation, self.name(), tags, place=self.pick(["metadata"] * 4 + ["litellm_metadata", "tags"]),
                   is_async=self.chance(0.5), streams=operation == "chat" and self.chance(0.4))
+        if self.with_regex and self.chance(0.6):
+            ask.agent = self.pick(AGENTS)
         if operation == "chat":
             ask.says = self.pick(SAYS)
             ask.params = self.params(ask)
@@ -254,8 +264,8 @@ class Case:
         if ask.says == "tools":
             params["tools"] = [{"type": "function", "function": {"name": "look", "parameters": {
                 "type": "object", "properties": {"at": {"type": "string"}}}}}]
-        # With this, LiteLLM's streams of Groq break.
-        if self.chance(0.05) and not any("groq/" in entry["litellm_params"]["model"] for entry in self.model_list):
+        # Of other providers, LiteLLM makes tools of this.
+        if self.chance(0.05) and all("openai/" in entry["litellm_params"]["model"] for entry in self.model_list):
             params["response_format"] = {"type": "json_object"}
         if self.fails and self.chance(0.15):
             params["fallbacks"] = self.pick([self.targets(), [{"model": self.served()}]])

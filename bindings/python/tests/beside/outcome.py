@@ -7,14 +7,16 @@ the table of fallbacks), since row D13 leaves it out.
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 
-# What LiteLLM appends to the text of an error, or puts around it.
+# What LiteLLM appends to the text of an error.
 APPENDED = re.compile(
-    r"(\.? ?Received Model Group=| ?LiteLLM Retried:|\nDeployment Info|\. ?Handle with `|\nModel: "
-    r"|\nmodel=|No fallback model group found for ).*", re.DOTALL)
-# It names the class twice where it finds out late that a request was too long.
-TWICE = re.compile(r"^(litellm\.\w+: )litellm\.\w+: ")
+    r"(\.? ?Received Model Group=| ?LiteLLM Retried:|\nDeployment Info|\. ?Handle with `|\nModel: |\nmodel="
+    r"|\n Pass model as |No fallback model group found for ).*", re.DOTALL)
+# What it puts before what a provider said: classes, once or twice, and whose exception it is.
+LABELS = re.compile(r"^litellm\.\w+: .*?(\w+Exception)\b[^-]* - ", re.DOTALL)
 # Of the facts about a reply: these must be equal, the others only present.
 EQUAL = ("model_id", "api_base", "litellm_model_name", "custom_llm_provider", "response_cost")
 PRESENT = ("litellm_call_id", "_response_ms", "litellm_overhead_time_ms", "headers", "additional_headers",
@@ -53,14 +55,31 @@ def failed(error):
     for name in ATTRIBUTES:
         value = getattr(error, name, None)
         told[name] = value if value is None or isinstance(value, (str, int, float)) else str(value)
+    # It is told now with its provider, now without.
+    told["model"] = told["model"] and told["model"].removeprefix(f"{told['llm_provider']}/")
     headers = getattr(error, "litellm_response_headers", None)
     told["headers"] = None if headers is None else sorted(headers)
     return told
 
 
 def gist(text):
-    """What an error says, without what is appended."""
-    return TWICE.sub(r"\1", APPENDED.sub("", text)).strip().rstrip(".")
+    """What an error says: whose exception it is and the provider's sentence, or the router's own."""
+    text = APPENDED.sub("", text)
+    label = LABELS.match(text)
+    if label is not None:
+        text = f"{label[1]}: {sentence(text[label.end():])}"
+    return text.strip().rstrip(".")
+
+
+def sentence(said):
+    """The message of an error that is quoted as JSON, or as a client prints it."""
+    quoted = said[said.find("{"):said.rfind("}") + 1]
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(quoted)["error"]["message"]
+        except (ValueError, SyntaxError, KeyError, TypeError):
+            pass
+    return said
 
 
 def replied(reply):

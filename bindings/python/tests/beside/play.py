@@ -25,6 +25,8 @@ class Difference:
     case: object
     mine: object = None
     others: object = None
+    ask: object = None
+    unknown: bool = False
 
     def __str__(self):
         lines = [f"seed {self.seed} ({self.mode}), {self.what}", f"  at      {'.'.join(map(str, self.path)) or '(all)'}",
@@ -87,16 +89,17 @@ class Play:
         asks = [dataclasses.replace(ask, model=name) for name in case.targeted(ask)]
         if any(rows.needed(case, self.ids, one, mode)[0] for one in asks):
             return
-        yield from self.but_for_rows(case, mode, f"picks of {what}", picks, mine)
+        yield from self.but_for_rows(case, mode, ask, f"picks of {what}", picks, mine)
         other = self.other.play(right, ask)
         this = self.litellm.after(left, ask, other)
         self.compared += 1
-        yield from self.but_for_rows(case, mode, what, this, other)
+        yield from self.but_for_rows(case, mode, ask, what, this, other)
 
-    def but_for_rows(self, case, mode, what, mine, others):
+    def but_for_rows(self, case, mode, ask, what, mine, others):
         """What differs and by no row."""
         for difference in self.told(case, mode, what, mine, others):
-            difference.mine, difference.others = mine, others
+            difference.mine, difference.others, difference.ask = mine, others, ask
+            difference.unknown = rows.unknown(case, self.ids, ask)
             row = rows.of(difference)
             if row is None:
                 yield difference

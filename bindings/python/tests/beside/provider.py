@@ -72,7 +72,7 @@ def spoken(seen):
 def whole(body, says, told):
     """A chat.completion."""
     reply, headers = answers.chat(body, told), {}
-    if body["model"].startswith("llama-"):
+    if body["model"].startswith("qwen-"):
         reply["service_tier"] = "auto"  # Groq always says something here, and LiteLLM relies on it
     choice = reply["choices"][0]
     if says == "tools":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,9 +30,8 @@ def _load(path):
 
 
 oracle = _load(ORACLE)
-# The rows of the model that can show in an SDK: there are neither headers nor bodies of other shapes here, and
-# LiteLLM's Router reads no User-Agent that its documents tell of.
-ROWS = {"litellm": frozenset({"D28"}), "tagrail": frozenset({"D28", "D2", "D5", "D6", "D21", "D22", "D24"})}
+# The rows of the model that can show in an SDK: there are neither headers nor bodies of other shapes here.
+ROWS = {"litellm": frozenset({"D28"}), "tagrail": frozenset({"D28", "D2", "D5", "D6", "D21", "D22", "D23", "D24"})}
 
 
 class Model(oracle.Model):
@@ -42,7 +42,6 @@ class Model(oracle.Model):
         entries = [{**entry, "model_info": {**entry.get("model_info", {}), "id": one}}
                    for entry, one in zip(case.model_list, ids, strict=True)]
         super().__init__({"model_list": entries, "router_settings": settings}, rows)
-        self.defaults = settings.get("default_fallbacks") or []
 
     def upstream(self, deployment, captures, name):
         served = super().upstream(deployment, captures, name)
@@ -54,14 +53,33 @@ class Model(oracle.Model):
     def picks(self, ask):
         """As `Side.picks` tells them, but for an error's details: [[id, model]], or a status."""
         tags = ask.tags or []
-        found = self.decide(ask.model, tags, None)
-        if found == {oracle.Refused(400)} and self.defaults and not self.known(ask.model):
-            found = self.decide(self.defaults[0], tags, None)
+        found = self.decide(ask.model, tags, ask.agent)
         refused = [one.status for one in found if isinstance(one, oracle.Refused)]
         return refused[0] if refused else sorted([one.id, one.upstream] for one in found)
 
     def known(self, name):
         return name in self.by_id or bool(self.look_up(self.aliases.get(name, name))[0])
+
+
+def unknown(case, ids, ask):
+    """Whether a name leads nowhere but to the default fallbacks."""
+    return bool(case.settings.get("default_fallbacks")) and not Model(case, ids, frozenset()).known(ask.model)
+
+
+def none_tried(it):
+    """Whether a pattern took `None` for the provider of a name."""
+    if "picks" in it.mine:
+        return any("None" in model for _, model in it.mine["picks"])
+    return any("None" in one["body"]["model"] for one in it.mine.get("asked", ()))
+
+
+def goes_on(it):
+    """Ours asks whom LiteLLM asked, and then somebody else."""
+    if "asked" not in it.others:
+        return False
+    mine, others = ([(one["key"], one["body"]) for one in side["asked"]] for side in (it.mine, it.others))
+    plain = [(key, {**body, "stream_options": None}) for key, body in mine]
+    return "error" in it.mine and plain == [(key, {**body, "stream_options": None}) for key, body in others][:len(plain)] and len(others) > len(plain)
 
 
 def needed(case, ids, ask, mode):
@@ -104,16 +122,10 @@ def dumped(path):
 
 def added(it):
     """A field that LiteLLM adds to what the provider said: null, empty, its own, or counted by itself."""
-    null = it.litellm in (None, {}) and it.other is ABSENT or it.litellm is ABSENT and it.other is None
-    own = it.path[-1] in ("provider_specific_fields", "index") and it.other is ABSENT
-    return dumped(it.path) and (null or own or ("usage" in it.path and it.other in (None, ABSENT) and empty(it.litellm, it.path[-1])))
-
-
-def empty(details, name=None):
-    """Details of usage that tell nothing that the usage does not tell."""
-    if isinstance(details, dict):
-        return all(empty(value, name) for name, value in details.items())
-    return name == "text_tokens" or not details
+    null = it.litellm in (None, {}) or it.litellm is ABSENT and it.other is None
+    own = it.path[-1] in ("provider_specific_fields", "index", "cost") and it.other is ABSENT
+    counted = "usage" in it.path and it.other in (None, ABSENT) and "_tokens" in str(it.path[-1])
+    return dumped(it.path) and (null or own or counted)
 
 
 def usage_chunk(it):
@@ -136,6 +148,11 @@ def refused_by_tags(it):
     return all("ValueError" in side.get("error", {}).get("_classes", ()) for side in (it.mine, it.others))
 
 
+def refusal(text):
+    """A refusal by tags without the model's name: LiteLLM gives what an alias stands for."""
+    return re.sub(r"Passed model=.* and tags=", "", text)
+
+
 def spelt(it):
     """Arguments of a tool that are the same JSON."""
     try:
@@ -145,6 +162,10 @@ def spelt(it):
 
 
 ELSEWHERE = [
+    Row("D26", "default fallbacks of an unknown name are fallbacks like others", lambda it: it.unknown),
+    Row("D33", "LiteLLM tries an unknown name as None/NAME", none_tried),
+    Row("D37", "LiteLLM gives up where a list names nobody new, ours goes on to the general and the default lists",
+        lambda it: goes_on(it)),
     Row("D32", "LiteLLM adds fields to what the provider said", added),
     Row("D32", "LiteLLM's chunk with the usage has a choice", lambda it: usage_chunk(it) and it.other in ([], None)),
     Row("D32", "ours asks for the usage of every stream, for the books",
@@ -158,13 +179,16 @@ ELSEWHERE = [
     Row("more", "what was never sent has no time limit",
         within("error", lambda it: it.path[-1] == "timeout" and not it.others["asked"] and it.other is None)),
     Row("more", "a refusal by tags says what tags there are",
-        within("error", lambda it: it.path[-1] == "message" and refused_by_tags(it) and it.other.startswith(it.litellm + ". Deployments of "))),
+        within("error", lambda it: it.path[-1] == "message" and refused_by_tags(it) and refusal(it.other).startswith(refusal(it.litellm)))),
     Row("more", "errors know their model and provider",
         within("error", more("model", "llm_provider", "timeout", "failed_deployment_id"))),
     Row("more", "text completions know their provider and headers",
-        within("reply", lambda it: more("custom_llm_provider", "headers", "ms")(it) or "passed on" in it.path and it.litellm is ABSENT)),
+        within("reply", lambda it: more("custom_llm_provider", "headers", "ms", "x-litellm-attempted-fallbacks")(it) or "passed on" in it.path and it.litellm is ABSENT)),
     Row("more", "embeddings have headers", lambda it: under(it.path, "reply", "hidden", "there") and set(it.litellm) < set(it.other)),
-    Row("more", "no price is known", lambda it: it.path[-1] == "response_cost" and it.litellm == 0.0 and it.other is None),
+    Row("more", "no price is known", lambda it: it.path[-1] == "response_cost" and it.other is None
+        and (it.litellm == 0.0 or it.ask.operation == "embeddings")),
+    Row("more", "an alias is named as it was asked for",
+        within("error", lambda it: it.path[-1] == "model" and it.other == it.ask.model and it.ask.model in it.case.aliases)),
     Row("spelt", "arguments of tools are written without escapes", lambda it: dumped(it.path) and spelt(it)),
     Row("spelt", "a deployment's tag_regex is no field of the provider's",
         lambda it: under(it.path, "asked", "#", "body", "tag_regex") and it.other is ABSENT),

@@ -160,7 +160,8 @@ class Litellm(Side):
         return "metadata" if ask.place == "tags" else ask.place
 
     def waits(self, ask):
-        return ask.is_async or self.tags_count
+        # The other path of text completions sends the name that was asked for upstream, not the deployment's.
+        return ask.is_async or self.tags_count or ask.operation == "completions"
 
     def router(self, case, **settings):
         self.forget()
