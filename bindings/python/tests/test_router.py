@@ -162,6 +162,15 @@ def test_metadata_is_not_changed_and_may_hold_anything(two, hello, upstream):
     assert all("metadata" not in seen.body for seen in upstream.seen)
 
 
+@pytest.mark.parametrize("place", ["metadata", "litellm_metadata"])
+def test_the_agent_that_metadata_names_is_looked_at(router, deployment, hello, upstream, place):
+    mine = deployment("m", id="mine", tag_regex=["^User-Agent: mine/"])
+    both = router([mine, deployment("m", id="other", tags=["default"])], enable_tag_filtering=True)
+    for agent in ("mine/7", "other"):
+        both.completion("m", hello, **{place: {"user_agent": agent}})
+    assert upstream.keys == ["mine", "other"]
+
+
 def test_metadata_of_responses_is_the_providers(two, upstream):
     two.responses(model="m", input="x", metadata={"tags": ["paid"], "order": "7"})
     assert (upstream.keys, upstream.seen[0].body["metadata"]) == (["paid"], {"order": "7"})

@@ -106,10 +106,7 @@ class Report(_Told):
         return self.ok
 
     def __str__(self) -> str:
-        lines = [_line(found) for found in self._said["diagnostics"]]
-        errors, warnings = len(self.errors), len(self.warnings)
-        lines.append("ok" if not errors + warnings else f"{_many(errors, 'error')}, {_many(warnings, 'warning')}")
-        return "\n".join(lines)
+        return str(self._said["text"]).rstrip("\n")
 
     def __repr__(self) -> str:
         return f"<Report: {_many(len(self.errors), 'error')}, {_many(len(self.warnings), 'warning')}>"
@@ -129,15 +126,6 @@ def check(
         return Report(core_check(os.fspath(config), None, environ))
     document = {"model_list": plain(config)} if isinstance(config, list) else plain(config)
     return Report(core_check(None, document, environ))
-
-
-def _line(found: Mapping[str, Any]) -> str:
-    """One finding: where, how bad, what, and what to write instead."""
-    where = found.get("path") or ""
-    if found.get("file"):
-        where = ":".join(str(found[part]) for part in ("file", "line", "column") if found.get(part) is not None)
-    help = f" ({found['help']})" if found.get("help") else ""
-    return f"{where}{': ' if where else ''}{found['severity']}[{found['code']}]: {found['message']}{help}"
 
 
 def _many(count: int, what: str) -> str:
