@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .deployments import Fleet
 
 
+# What LiteLLM says of a name that nothing is called.
+_UNKNOWN = "There are no healthy deployments for this model"
+
+
 class Introspection:
     """The questions that call nobody."""
 
@@ -132,13 +136,24 @@ class Introspection:
         caller: Caller | None = None,
     ) -> dict[str, Any]:
         """The deployment that a call would be sent to now. Of a wildcard, with the model that it stands for."""
+        from .exceptions import BadRequestError
+
         asked = {**(request_kwargs or {}), "model": model, "messages": messages, "input": input}
         operation: Operation = "chat" if input is None else "embeddings"
         if specific_deployment:
             asked["specific_deployment"] = True
         if "specific_deployment" in asked:
             self._aim(asked)
-        id, upstream = self._core.choose(operation, body(operation, asked), held(caller))
+        try:
+            id, upstream = self._core.choose(operation, body(operation, asked), held(caller))
+        except BadRequestError as error:
+            if _UNKNOWN not in error.message:
+                raise
+            instead = self._default_for_unknown() if caller is None else None
+            if instead is None or instead == model:
+                raise BadRequestError(f"You passed in model={model}. {_UNKNOWN}", model, "") from None
+            # As LiteLLM has it: the first of the defaults alone, where a call would ask all of them.
+            return self.get_available_deployment(instead, messages, input, specific_deployment, request_kwargs)
         found = plain(self._find(id))
         found["litellm_params"]["model"] = upstream
         chosen: dict[str, Any] = found
@@ -195,6 +210,15 @@ class Introspection:
             from random import choice
 
             keywords["model"] = choice(ids)
+
+    def _default_for_unknown(self) -> str | None:
+        """The first name that every unknown one falls back to."""
+        for table in arguments.value(self._settings, "fallbacks") or ():
+            names = table.get("*")
+            if names:
+                first: str = names if isinstance(names, str) else names[0]
+                return first
+        return None
 
     def _find(self, id: str) -> dict[str, Any]:
         """The deployment of an id that the compiled part gave."""
