@@ -108,3 +108,8 @@ pub use tagrail_providers::{
 };
 pub use tagrail_routing as routing;
 pub use told::{Refused, Told, python_list};
+
+/// The page on the SDK, whose Rust is run with the doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sdk.md")]
+struct Page;
