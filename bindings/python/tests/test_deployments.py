@@ -152,14 +152,14 @@ async def test_the_available_deployment_is_there_for_async_programs(fleet):
 def test_no_available_deployment(fleet, upstream):
     with pytest.raises(tagrail.BadRequestError) as raised:
         fleet.get_available_deployment("zzz")
-    assert str(raised.value) == (
-        "litellm.BadRequestError: You passed in model=zzz. There are no healthy deployments for this model"
-    )
+    said = "litellm.BadRequestError: You passed in model=zzz. There are no healthy deployments for this model"
+    assert str(raised.value).startswith(said)
     with pytest.raises(ValueError, match="Not allowed to access model due to tags configuration"):
         fleet.get_available_deployment("g", request_kwargs={"tags": ["nope"]})
     assert upstream.seen == [], "nobody was called"
 
 
+@pytest.mark.filterwarnings("ignore:.*nothing is called:tagrail.TagrailWarning")
 @pytest.mark.parametrize("fallbacks", [{"default_fallbacks": ["b"]}, {"fallbacks": [{"*": ["b"]}]}])
 def test_an_unknown_name_has_the_default_fallbacks_deployment(router, deployment, fallbacks):
     defaulting = router([deployment("a", id="a"), deployment("b", id="b")], **fallbacks)

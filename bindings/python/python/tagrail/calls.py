@@ -36,6 +36,10 @@ def completion(model: str, messages: Any = ..., *, stream: Literal[True], **keyw
 def completion(
     model: str, messages: Any = ..., *, stream: Literal[False] | None = None, **keywords: Any
 ) -> ModelResponse: ...
+@overload
+def completion(
+    model: str, messages: Any = ..., *, stream: bool | None, **keywords: Any
+) -> ModelResponse | Stream: ...
 def completion(model: str, messages: Any = (), **keywords: Any) -> Any:
     """A chat completion of a provider: `completion("anthropic/claude-sonnet-4-5", messages)`.
 
@@ -51,6 +55,10 @@ async def acompletion(model: str, messages: Any = ..., *, stream: Literal[True],
 async def acompletion(
     model: str, messages: Any = ..., *, stream: Literal[False] | None = None, **keywords: Any
 ) -> ModelResponse: ...
+@overload
+async def acompletion(
+    model: str, messages: Any = ..., *, stream: bool | None, **keywords: Any
+) -> ModelResponse | AsyncStream: ...
 async def acompletion(model: str, messages: Any = (), **keywords: Any) -> Any:
     """The same, awaited."""
     return await _awaited("chat", {**keywords, "model": model, "messages": messages})
@@ -62,6 +70,10 @@ def text_completion(prompt: Any, model: str, *, stream: Literal[True], **keyword
 def text_completion(
     prompt: Any, model: str, *, stream: Literal[False] | None = None, **keywords: Any
 ) -> TextCompletionResponse: ...
+@overload
+def text_completion(
+    prompt: Any, model: str, *, stream: bool | None, **keywords: Any
+) -> TextCompletionResponse | Stream: ...
 def text_completion(prompt: Any, model: str, **keywords: Any) -> Any:
     """A completion of a text."""
     return _called("completions", {**keywords, "model": model, "prompt": prompt})

@@ -147,11 +147,9 @@ class Introspection:
         try:
             id, upstream = self._core.choose(operation, body(operation, asked), held(caller))
         except BadRequestError as error:
-            if _UNKNOWN not in error.message:
-                raise
-            instead = self._default_for_unknown() if caller is None else None
+            instead = self._default_for_unknown() if caller is None and _UNKNOWN in error.message else None
             if instead is None or instead == model:
-                raise BadRequestError(f"You passed in model={model}. {_UNKNOWN}", model, "") from None
+                raise
             # As LiteLLM has it: the first of the defaults alone, where a call would ask all of them.
             return self.get_available_deployment(instead, messages, input, specific_deployment, request_kwargs)
         found = plain(self._find(id))

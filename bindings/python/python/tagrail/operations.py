@@ -42,6 +42,10 @@ class Operations(Introspection):
         caller: Caller | None = None,
         **keywords: Any,
     ) -> ModelResponse: ...
+    @overload
+    def completion(
+        self, model: str, messages: Any, *, stream: bool | None, caller: Caller | None = None, **keywords: Any
+    ) -> ModelResponse | Stream: ...
     def completion(self, model: str, messages: Any, *, caller: Caller | None = None, **keywords: Any) -> Any:
         """A chat completion. `stream=True` gives an iterator of chunks.
 
@@ -67,6 +71,10 @@ class Operations(Introspection):
         caller: Caller | None = None,
         **keywords: Any,
     ) -> ModelResponse: ...
+    @overload
+    async def acompletion(
+        self, model: str, messages: Any, stream: bool, *, caller: Caller | None = None, **keywords: Any
+    ) -> ModelResponse | AsyncStream: ...
     async def acompletion(
         self, model: str, messages: Any, stream: bool = False, *, caller: Caller | None = None, **keywords: Any
     ) -> Any:
@@ -96,6 +104,10 @@ class Operations(Introspection):
         caller: Caller | None = None,
         **keywords: Any,
     ) -> TextCompletionResponse: ...
+    @overload
+    def text_completion(
+        self, model: str, prompt: Any, *, stream: bool | None, caller: Caller | None = None, **keywords: Any
+    ) -> TextCompletionResponse | Stream: ...
     def text_completion(self, model: str, prompt: Any, *, caller: Caller | None = None, **keywords: Any) -> Any:
         """A completion of a text."""
         keywords["model"], keywords["prompt"] = model, prompt
