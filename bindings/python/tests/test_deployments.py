@@ -404,6 +404,9 @@ def test_a_router_of_a_file(file, told, hello, upstream, kind):
         router.delete_deployment("g1")
     with pytest.raises(RuntimeError, match="config.yaml"):
         router.num_retries = 3
+    for asked in (lambda: router.num_retries, router.get_settings):
+        with pytest.raises(AttributeError, match="config.yaml"):
+            asked()
     router.flush_cache()
     assert told(router.completion("g", hello, tags=["free"]))["key"] == "of the file"
 

@@ -117,7 +117,7 @@ class Introspection:
 
     def get_settings(self) -> dict[str, Any]:
         """What routing goes by."""
-        return {name: arguments.value(self._settings, name) for name in arguments.SHOWN}
+        return {name: getattr(self, name) for name in arguments.SHOWN}
 
     @property
     def diagnostics(self) -> list[dict[str, Any]]:

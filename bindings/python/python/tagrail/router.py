@@ -25,7 +25,11 @@ class _Setting:
         self.name = name
 
     def __get__(self, router: Router | None, owner: type[Router]) -> Any:
-        return self if router is None else arguments.value(router._settings, self.name)
+        if router is None:
+            return self
+        if router._file is not None:
+            raise AttributeError(f"{self.name} of this router is what {router._file} says")
+        return arguments.value(router._settings, self.name)
 
     def __set__(self, router: Router, value: Any) -> None:
         router.update_settings(**{self.name: value})
@@ -63,6 +67,7 @@ class Router(Operations):
     enable_weighted_failover = _Setting("enable_weighted_failover")
     default_litellm_params = _Setting("default_litellm_params")
     default_max_parallel_requests = _Setting("default_max_parallel_requests")
+    routing_groups = _Setting("routing_groups")
     routing_mode = _Setting("routing_mode")
 
     def __init__(
