@@ -205,6 +205,12 @@ class Case:
                     troubles[entry["litellm_params"]["api_key"]] = kind
         return troubles
 
+    def ordered_twice(self):
+        """Whether some group has deployments of two orders."""
+        orders = {(entry["model_name"], entry["litellm_params"].get("order")) for entry in self.model_list}
+        named = [name for name, order in orders if order is not None]
+        return len(named) > len(set(named))
+
     def targeted(self, ask):
         """All names that a fallback of this call may lead to."""
         listed = [ask.params.get("fallbacks") or [], self.settings.get("default_fallbacks") or []]

@@ -27,6 +27,7 @@ class Difference:
     others: object = None
     ask: object = None
     unknown: bool = False
+    none: bool = False
 
     def __str__(self):
         lines = [f"seed {self.seed} ({self.mode}), {self.what}", f"  at      {'.'.join(map(str, self.path)) or '(all)'}",
@@ -81,6 +82,8 @@ class Play:
         what = f"call {number}: {ask}"
         mine = self.other.picks(right, ask)
         touched, expected = rows.needed(case, self.ids, ask, mode)
+        if touched and expected == 400 and case.settings.get("default_fallbacks"):
+            return  # the model knows no fallbacks
         if touched:
             self.used |= touched
             yield from self.told(case, mode, f"{what}, by {sorted(touched)}", {"picks": expected}, rows.status(mine))
@@ -100,6 +103,7 @@ class Play:
         for difference in self.told(case, mode, what, mine, others):
             difference.mine, difference.others, difference.ask = mine, others, ask
             difference.unknown = rows.unknown(case, self.ids, ask)
+            difference.none = rows.by_none(case, self.ids, ask)
             row = rows.of(difference)
             if row is None:
                 yield difference

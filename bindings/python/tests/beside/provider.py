@@ -43,6 +43,8 @@ def failure(seen, trouble):
     status, message, fields = TOLD.get(trouble) or (int(trouble), f"no, {trouble}", {"type": "test_error"})
     error = {"message": message, **fields}
     if seen.path.endswith("/messages"):
+        # Anthropic has no such code.
+        error = {"type": "invalid_request_error", "message": "no"} if trouble == "policy" else error
         return Reply({"type": "error", "error": error}, status=status)
     return Reply({"error": {"param": None, "code": None, **error}}, status=status)
 
@@ -72,8 +74,6 @@ def spoken(seen):
 def whole(body, says, told):
     """A chat.completion."""
     reply, headers = answers.chat(body, told), {}
-    if body["model"].startswith("qwen-"):
-        reply["service_tier"] = "auto"  # Groq always says something here, and LiteLLM relies on it
     choice = reply["choices"][0]
     if says == "tools":
         reply = answers.chat(body, None, tool_calls=CALLS)
@@ -92,6 +92,8 @@ def whole(body, says, told):
         choice["message"] |= {"refusal": None, "annotations": []}
     elif says == "limits":
         headers = LIMITS
+    if body["model"].startswith("qwen-"):
+        reply["service_tier"] = "auto"  # Groq always says something here, and LiteLLM relies on it
     return Reply(reply, headers=headers)
 
 

@@ -7,11 +7,13 @@ answer changes with it alone, or would change without it. Differences elsewhere 
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import pathlib
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,11 +68,39 @@ def unknown(case, ids, ask):
     return bool(case.settings.get("default_fallbacks")) and not Model(case, ids, frozenset()).known(ask.model)
 
 
-def none_tried(it):
-    """Whether a pattern took `None` for the provider of a name."""
-    if "picks" in it.mine:
-        return any("None" in model for _, model in it.mine["picks"])
-    return any("None" in one["body"]["model"] for one in it.mine.get("asked", ()))
+def by_none(case, ids, ask):
+    """Whether a pattern takes `None` for the provider of an unknown name."""
+    model = Model(case, ids, frozenset())
+    name = model.aliases.get(ask.model, ask.model)
+    return not model.known(ask.model) and bool(model.look_up(f"None/{name}")[0])
+
+
+def asked_again(it):
+    """Whether LiteLLM asked the same as ours, and of an ordered group somebody twice."""
+    if "asked" not in it.mine:
+        return False
+    mine, others = ([one["key"] for one in side["asked"]] for side in (it.mine, it.others))
+    return it.case.ordered_twice() and len(mine) > len(others) and list(dict.fromkeys(mine)) == list(dict.fromkeys(others))
+
+
+def last_one(it):
+    """Whether an error is told with the deployment that failed last."""
+    return (it.path[0] == "error" and it.path[-1] in ("failed_deployment_id", "model", "llm_provider", "timeout")
+            and len({one["key"] for one in it.others.get("asked", ())}) > 1)
+
+
+def again(it):
+    """Whether ours asks somebody more often than LiteLLM, or a client names the model as its own fallback."""
+    if it.mode != "litellm" or "asked" not in it.others:
+        return False
+    mine, others = (Counter((one["key"], one["body"]["model"]) for one in side["asked"]) for side in (it.mine, it.others))
+    own = it.ask.model in [one for one in it.ask.params.get("fallbacks", ())]
+    return own or any(count > 1 and count > mine[one] for one, count in others.items())
+
+
+def goes_by_kind(case):
+    """Whether some kind of failure has fallbacks of its own."""
+    return any(case.settings.get(kind) for kind in ("context_window_fallbacks", "content_policy_fallbacks"))
 
 
 def goes_on(it):
@@ -149,8 +179,9 @@ def refused_by_tags(it):
 
 
 def refusal(text):
-    """A refusal by tags without the model's name: LiteLLM gives what an alias stands for."""
-    return re.sub(r"Passed model=.* and tags=", "", text)
+    """The tags of a refusal by tags, each once: LiteLLM says what an alias stands for, and tags twice."""
+    found = re.search(r"Passed model=.* and tags=(\[.*?\])(?:$|\. )", text)
+    return None if found is None else list(dict.fromkeys(ast.literal_eval(found[1])))
 
 
 def spelt(it):
@@ -163,7 +194,23 @@ def spelt(it):
 
 ELSEWHERE = [
     Row("D26", "default fallbacks of an unknown name are fallbacks like others", lambda it: it.unknown),
-    Row("D33", "LiteLLM tries an unknown name as None/NAME", none_tried),
+    # Known to be wrong, and to be repaired.
+    Row("open", "errors tell who failed last, and not whose failure they are", last_one),
+    Row("open", "errors do not tell how often was retried", within("error", lambda it: it.path[-1] in ("num_retries", "max_retries")
+                                                                  and it.other is None)),
+    Row("open", "errors do not tell the model of a wildcard deployment",
+        within("error", lambda it: it.path[-1] == "model" and (it.other == it.ask.model or "*" in it.other))),
+    Row("open", "in litellm mode, fallbacks are asked again that have failed", again),
+    Row("more", "a model without a provider is told as the deployment's failure, or as the next one's",
+        within("error", lambda it: it.path[-1] == "failed_deployment_id" and "Provider NOT provided" in it.others["error"]["message"])),
+    Row("D11", "LiteLLM asks a deployment again that has failed, as one of a further order", asked_again),
+    Row("D37", "LiteLLM counts a fallback's place in the list, whoever named it",
+        lambda it: it.path[-1] == "x-litellm-attempted-fallbacks" and goes_by_kind(it.case)),
+    Row("more", "of several orders, the first failure is told, as elsewhere, and not the last",
+        within("error", lambda it: it.mine.get("asked") and it.case.ordered_twice())),
+    Row("more", "a connection that breaks is told as it broke",
+        within("error", lambda it: it.path[-1] == "message" and it.litellm.endswith("Connection error"))),
+    Row("D33", "LiteLLM tries an unknown name as None/NAME", lambda it: it.none),
     Row("D37", "LiteLLM gives up where a list names nobody new, ours goes on to the general and the default lists",
         lambda it: goes_on(it)),
     Row("D32", "LiteLLM adds fields to what the provider said", added),
@@ -179,16 +226,19 @@ ELSEWHERE = [
     Row("more", "what was never sent has no time limit",
         within("error", lambda it: it.path[-1] == "timeout" and not it.others["asked"] and it.other is None)),
     Row("more", "a refusal by tags says what tags there are",
-        within("error", lambda it: it.path[-1] == "message" and refused_by_tags(it) and refusal(it.other).startswith(refusal(it.litellm)))),
+        within("error", lambda it: it.path[-1] == "message" and refused_by_tags(it) and refusal(it.litellm) == refusal(it.other) is not None)),
     Row("more", "errors know their model and provider",
         within("error", more("model", "llm_provider", "timeout", "failed_deployment_id"))),
     Row("more", "text completions know their provider and headers",
         within("reply", lambda it: more("custom_llm_provider", "headers", "ms", "x-litellm-attempted-fallbacks")(it) or "passed on" in it.path and it.litellm is ABSENT)),
     Row("more", "embeddings have headers", lambda it: under(it.path, "reply", "hidden", "there") and set(it.litellm) < set(it.other)),
     Row("more", "no price is known", lambda it: it.path[-1] == "response_cost" and it.other is None
-        and (it.litellm == 0.0 or it.ask.operation == "embeddings")),
+        and (it.litellm == 0.0 or it.ask.operation == "embeddings" or "/" in it.mine["reply"]["dump"]["model"])),
     Row("more", "an alias is named as it was asked for",
-        within("error", lambda it: it.path[-1] == "model" and it.other == it.ask.model and it.ask.model in it.case.aliases)),
+        within("error", lambda it: it.path[-1] in ("model", "message") and f"{it.litellm}" != f"{it.other}"
+               and it.ask.model in it.case.aliases and it.ask.model in it.other)),
+    Row("more", "what is read from a cache without a price of its own costs what other input costs",
+        lambda it: it.path[-1] == "response_cost" and it.ask.says == "details" and it.other and it.litellm < it.other),
     Row("spelt", "arguments of tools are written without escapes", lambda it: dumped(it.path) and spelt(it)),
     Row("spelt", "a deployment's tag_regex is no field of the provider's",
         lambda it: under(it.path, "asked", "#", "body", "tag_regex") and it.other is ABSENT),

@@ -11,6 +11,7 @@ from outcome import asked, chunk, failed, hidden, joined, replied
 # LiteLLM is asked for a pick until so many in a row have brought nothing new. The rarest pick of the
 # grammar has one chance in seven, so that one is missed once in five million.
 ENOUGH = 100
+PROVIDERS = ("openai/", "anthropic/", "groq/")
 HELLO = [{"role": "user", "content": "hello"}]
 
 
@@ -107,6 +108,11 @@ class Side:
             seen["chunks"].append(chunk(part))
 
 
+def models(seen):
+    """Who was asked for what."""
+    return [(request["key"], request["body"]["model"]) for request in seen["asked"]]
+
+
 def begun(stream):
     """What a stream says of itself before its first chunk."""
     told = hidden(stream._hidden_params)
@@ -137,21 +143,20 @@ class Litellm(Side):
         unseen, self.turn = self.turn == self.unseen, self.turn + 1
         for _ in range(ENOUGH):
             chosen = self.shuffle(llm_router_instance, healthy_deployments, model)
-            same = chosen["model_info"]["id"] == self.failed
-            if same if unseen or key is None else chosen["litellm_params"]["api_key"] == key:
+            nameless = not chosen["litellm_params"]["model"].startswith(PROVIDERS)
+            if nameless if unseen or key is None else chosen["litellm_params"]["api_key"] == key:
                 break
         return chosen
 
     def after(self, router, ask, other):
         """A call, led by what the other side was seen to ask."""
         self.wanted = [request["key"] for request in other["asked"]]
-        self.failed = other.get("error", {}).get("failed_deployment_id")
         # A model without a provider fails on the spot, and nobody sees it asked for: at which turn?
         for self.unseen in (None, 0, 1, 2):
             self.start, self.turn = len(self.provider.seen), 0
             seen = self.play(router, ask)
-            asked = [request["key"] for request in seen["asked"]]
-            if asked == self.wanted and seen.get("error", {}).get("failed_deployment_id") == self.failed:
+            ids = [side.get("error", {}).get("failed_deployment_id") for side in (seen, other)]
+            if models(seen) == models(other) and ids[0] == ids[1]:
                 break
         self.wanted = None
         return seen
