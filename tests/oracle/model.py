@@ -324,8 +324,7 @@ def pickable(deployments):
     if orders:
         deployments = [d for d in deployments if d.order == min(orders)]
     for kind in ("weight", "rpm", "tpm"):
-        if any(kind in d.shares for d in deployments):
-            if sum(d.shares.get(kind, 0) for d in deployments) > 0:
-                return [d for d in deployments if d.shares.get(kind, 0) > 0]
-            return deployments
+        # Where all are 0, the next kind counts.
+        if sum(d.shares.get(kind, 0) for d in deployments) > 0:
+            return [d for d in deployments if d.shares.get(kind, 0) > 0]
     return deployments
