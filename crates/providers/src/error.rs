@@ -57,7 +57,7 @@ pub struct UpstreamError {
     /// LiteLLM's text: `litellm.RateLimitError: RateLimitError: OpenAIException - <upstream's message>`.
     pub message: String,
     /// The provider's own `error.type`, when it sent one.
-    pub upstream_type: Option<String>,
+    pub upstream_type: Option<Box<str>>,
     /// The provider's own `error.code`, when it sent one (row D20).
     pub upstream_code: Option<String>,
     /// `error.param`.

@@ -72,6 +72,7 @@ impl Call {
             upstream_model: &self.model,
             echo_model: self.echo.as_deref(),
             client_headers: &headers,
+            in_process: false,
             created: CREATED,
         };
         let place = self.target.resolve(&self.model)?;

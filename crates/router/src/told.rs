@@ -147,7 +147,7 @@ impl Refused<'_> {
         told.code = upstream.upstream_code.clone();
         told.param = upstream.param.clone().map(Cow::Owned);
         if upstream.status == 422 {
-            told.kind = upstream.upstream_type.clone().map(Cow::Owned);
+            told.kind = upstream.upstream_type.as_deref().map(|kind| Cow::Owned(kind.to_owned()));
         }
         let asked = upstream.retry_after.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
         told.retry_after = asked.map(|seconds| Duration::from_secs_f64(seconds.min(LONGEST_WAIT)));

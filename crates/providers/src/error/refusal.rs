@@ -55,7 +55,7 @@ impl Refusal {
         // Masked before it is cut, so that no cut goes through a secret.
         let clean = |text: String| shorten(&secrets.masked(text)).to_owned();
         UpstreamError {
-            upstream_type: self.kind.map(clean),
+            upstream_type: self.kind.map(clean).map(String::into_boxed_str),
             upstream_code: self.code.map(clean),
             param: self.param.map(clean),
             ..UpstreamError::new(kind, status, provider, &clean(self.message))

@@ -109,7 +109,7 @@ fn a_repeated_key_is_masked() {
         "type":"sk-very-secret","code":"gateway-token","param":"gateway-token"}}"#;
     let error = UpstreamError::from_reply("openai", 401, &HeaderMap::new(), body, &secrets);
     assert!(error.message.ends_with("Incorrect API key provided: ***, ***."));
-    for text in [error.upstream_type, error.upstream_code, error.param] {
+    for text in [error.upstream_type.map(String::from), error.upstream_code, error.param] {
         assert_eq!(text.as_deref(), Some("***"));
     }
 }
