@@ -89,8 +89,10 @@ impl Source {
 
 impl State {
     fn open(py: Python<'_>, source: Source, environ: &Bound<'_, PyAny>) -> PyResult<State> {
-        let Loaded { resolved, diagnostics, .. } = source.load(environ);
+        let Loaded { resolved, diagnostics, document, .. } = source.load(environ);
         let Some(resolved) = resolved else { return Err(refused(py, &diagnostics)) };
+        // What is in use is what the file said when it was read, in a child of a fork too.
+        let source = document.map_or(source, Source::Document);
         let router = Some(Arc::new(Router::new(resolved, Arc::new(()))));
         Ok(State { generation: generation(), router, source, diagnostics, reserved: None })
     }
@@ -240,10 +242,23 @@ impl Core {
         json::told(py, &diagnostics)
     }
 
+    fn document(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let source = self.state().source.clone();
+        match &source {
+            Source::Document(document) => json::told(py, document),
+            Source::File(_) => Ok(PyDict::new(py).into_any().unbind()),
+        }
+    }
+
     fn deployments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let snapshot = self.router(py)?.snapshot();
         let list = PyList::empty(py);
+        let is_left_out =
+            |id: &str, place| snapshot.left_out.iter().any(|it| it.place == place && it.id.as_deref() == Some(id));
         for (spec, settings) in snapshot.table.deployments().iter().zip(&snapshot.deployments) {
+            if is_left_out(&spec.id, settings.place) {
+                continue;
+            }
             let told = PyDict::new(py);
             told.set_item("id", &spec.id)?;
             told.set_item("model_name", &spec.group)?;

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import tagrail
+import tagrail
 from tagrail import Deployment, LiteLLM_Params, ModelInfo, Router, TagrailWarning
 
 
@@ -400,15 +401,24 @@ def test_a_router_of_a_file(file, told, hello, upstream, kind):
     assert told(router.completion("g", hello, tags=["free"]))["key"] == "of the file"
     assert told(router.completion("w/z", hello))["model"] == "z"
     assert router.get_model_names() == ["g", "w/*"] and router.get_model_ids("g") == ["g1"]
-    with pytest.raises(RuntimeError, match="config.yaml"):
-        router.delete_deployment("g1")
-    with pytest.raises(RuntimeError, match="config.yaml"):
-        router.num_retries = 3
-    for asked in (lambda: router.num_retries, router.get_settings):
-        with pytest.raises(AttributeError, match="config.yaml"):
-            asked()
+    assert (router.num_retries, router.enable_tag_filtering) == (0, True)
+    assert router.get_deployment("g1").litellm_params.tags == ["free"]
+    assert router.get_available_deployment("g", hello)["litellm_params"]["api_key"] == "of the file"
     router.flush_cache()
     assert told(router.completion("g", hello, tags=["free"]))["key"] == "of the file"
+
+
+def test_a_router_of_a_file_is_changed_as_any_other(file, told, hello, upstream, deployment):
+    router = Router.from_file(file)
+    written = file.read_text()
+    router.add_deployment(deployment("new", id="new"))
+    router.num_retries = 1
+    assert told(router.completion("new", hello))["key"] == "new"
+    assert told(router.completion("g", hello, tags=["free"]))["key"] == "of the file"
+    assert router.delete_deployment("g1")["model_name"] == "g"
+    with pytest.raises(tagrail.BadRequestError):
+        router.completion("g", hello, tags=["free"])
+    assert file.read_text() == written
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -34,6 +34,9 @@ class Core:
         """What was noticed in the configuration in use: severity ("error", "warning"), code, message, path
         (`model_list[3].litellm_params.tags`; of a file: file, line, column), help, stops."""
 
+    def document(self) -> dict[str, Any]:
+        """The configuration as it was written, a file's with its includes; `os.environ/NAME` as such."""
+
     def deployments(self) -> list[dict[str, Any]]:
         """The deployments in use, in order: id, model_name, place (position in the document's model_list)."""
 

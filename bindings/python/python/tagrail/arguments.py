@@ -70,6 +70,8 @@ _NO_EFFECT: dict[str, str] = {
     "health_check_ignore_transient_errors": "only calls decide on a deployment's health",
 }
 
+_NOTHING: Mapping[str, Any] = {}
+
 # What is no setting of the document, and what is one of another section.
 _APART = frozenset({"model_list", "ignore_invalid_deployments", *_NO_EFFECT})
 _GENERAL = ("reserved_tags", "tag_grants")
@@ -116,13 +118,28 @@ def says_something(name: str, value: Any) -> bool:
 
 
 def document(
-    model_list: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], *, strict: bool
+    model_list: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    *,
+    strict: bool,
+    base: Mapping[str, Any] = _NOTHING,
 ) -> dict[str, Any]:
-    """The configuration. `strict`: a mistake in one deployment is an error of the whole."""
+    """The configuration. `strict`: a mistake in one deployment is an error of the whole. `base`: what else a file
+    said."""
     router = {name: value for name, value in settings.items() if name not in _GENERAL}
-    general = {name: settings[name] for name in _GENERAL if name in settings}
+    general = dict(base.get("general_settings") or {})
+    general.update((name, settings[name]) for name in _GENERAL if name in settings)
     general["strict_config"] = strict
-    return {"model_list": list(model_list), "router_settings": router, "general_settings": general}
+    return {**base, "model_list": list(model_list), "router_settings": router, "general_settings": general}
+
+
+def settings_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that a configuration stands for, wherever it says them."""
+    settings: dict[str, Any] = {}
+    for section in ("litellm_settings", "general_settings", "router_settings"):
+        said = document.get(section) or {}
+        settings.update((name, value) for name, value in said.items() if section == "router_settings" or name in SETTINGS)
+    return settings
 
 
 def value(settings: Mapping[str, Any], name: str) -> Any:

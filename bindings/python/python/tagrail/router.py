@@ -25,11 +25,7 @@ class _Setting:
         self.name = name
 
     def __get__(self, router: Router | None, owner: type[Router]) -> Any:
-        if router is None:
-            return self
-        if router._file is not None:
-            raise AttributeError(f"{self.name} of this router is what {router._file} says")
-        return arguments.value(router._settings, self.name)
+        return self if router is None else arguments.value(router._settings, self.name)
 
     def __set__(self, router: Router, value: Any) -> None:
         router.update_settings(**{self.name: value})
@@ -138,13 +134,12 @@ class Router(Operations):
         given = dict(locals())
         del given["self"]
         arguments.warn_of_arguments(given, stacklevel=2)
-        self._file: str | None = None
+        self._base: dict[str, Any] = {}
         self._strict = not ignore_invalid_deployments
         documents = _documents(model_list or ())
         settings = arguments.taken(given)
-        document = arguments.document(documents, settings, strict=self._strict)
         _prepare_failures()
-        self._begin(Core(document, os.environ), documents, settings)
+        self._begin(Core(self._document(documents, settings), os.environ), documents, settings)
 
     @property
     def model_list(self) -> list[dict[str, Any]]:
@@ -157,17 +152,21 @@ class Router(Operations):
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Router:
-        """The router of a `config.yaml`. What is deployed and how it is set stays the file's to say."""
+        """The router of a `config.yaml`. What the file says is where it begins: it is read once, and what is
+        changed later is not written back. A deployment with a mistake is left out, with a warning."""
         router = cls.__new__(cls)
-        router._file, router._strict = os.fspath(path), False
         _prepare_failures()
-        router._begin(Core.from_file(router._file, os.environ), None, {})
+        core = Core.from_file(os.fspath(path), os.environ)
+        document = core.document()
+        settings = arguments.settings_of(document)
+        router._base, router._strict = document, False
+        router._begin(core, document.get("model_list") or [], settings)
         return router
 
-    def _begin(self, core: Core, documents: list[dict[str, Any]] | None, settings: dict[str, Any]) -> None:
+    def _begin(self, core: Core, documents: list[dict[str, Any]], settings: dict[str, Any]) -> None:
         self._core, self._settings = core, settings
         self._reserved: Sequence[str] | None = ()
-        self._fleet = _fleet(core, documents)
+        self._fleet = self._deployed(core, documents)
         arguments.warn_of_findings(core.diagnostics(), stacklevel=3)
 
     def __repr__(self) -> str:
@@ -246,23 +245,25 @@ class Router(Operations):
         """Nothing has to be done: a router is in no list of the process."""
 
     def _anew(self) -> Core:
-        if self._file is not None:
-            return Core.from_file(self._file, os.environ)
-        document = arguments.document(self._fleet.documents, self._settings, strict=self._strict)
-        return Core(document, os.environ)
+        return Core(self._document(self._fleet.documents, self._settings), os.environ)
+
+    def _document(self, documents: Sequence[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
+        return arguments.document(documents, settings, strict=self._strict, base=self._base)
+
+    def _deployed(self, core: Core, documents: Sequence[dict[str, Any]]) -> Fleet:
+        """What the compiled part made of the documents."""
+        return Fleet(documents, core.deployments(), {**os.environ, **(self._base.get("environment_variables") or {})})
 
     def _change(
         self, documents: list[dict[str, Any]] | None = None, settings: dict[str, Any] | None = None
     ) -> None:
         """Puts another configuration in use, or raises and has changed nothing."""
-        if self._file is not None:
-            raise RuntimeError(f"this router is that of {self._file}: change the file, and make another")
         with self._lock:
             listed = self._fleet.documents if documents is None else documents
             settings = self._settings if settings is None else settings
             known = self._core.diagnostics()
-            self._core.replace(arguments.document(listed, settings, strict=self._strict))
-            self._settings, self._fleet = settings, _fleet(self._core, listed)
+            self._core.replace(self._document(listed, settings))
+            self._settings, self._fleet = settings, self._deployed(self._core, listed)
             new = [found for found in self._core.diagnostics() if found not in known]
         arguments.warn_of_findings(new, stacklevel=3)
 
@@ -281,20 +282,3 @@ def _documents(model_list: Iterable[Any]) -> list[dict[str, Any]]:
         message = f"model_list[{place}] ({name}) is there before under the same id, and is left out"
         warnings.warn(message, arguments.TagrailWarning, stacklevel=4)
     return [one for place, one in enumerate(given) if place not in again]
-
-
-def _fleet(core: Core, documents: Sequence[dict[str, Any]] | None) -> Fleet:
-    """What the compiled part made of the documents. Of a file, only names and ids are known here."""
-    left_out = {_place(found["path"]) for found in core.diagnostics() if found["severity"] == "error"}
-    used = [one for one in core.deployments() if one["place"] not in left_out]
-    if documents is None:
-        documents = [{"model_name": one["model_name"], "litellm_params": {}} for one in used]
-        used = [{**one, "place": place} for place, one in enumerate(used)]
-    return Fleet(documents, used, os.environ)
-
-
-def _place(path: Any) -> int | None:
-    """Of `model_list[3].litellm_params.model`: 3."""
-    head, _, rest = str(path).partition("model_list[")
-    number = rest.partition("]")[0]
-    return int(number) if not head and number.isdigit() else None

@@ -24,6 +24,8 @@ SAYS = ["plain"] * 6 + ["tools", "long", "length", "two", "details", "reasoning"
 # How a deployment's provider fails, see provider.py.
 RETRIED = ["408", "429", "500", "502", "503", "529", "401", "403", "409", "hangup"]
 SETTLED = ["400", "404", "422", "context", "policy"]
+# What does not occur elsewhere than with OpenAI, or is tried again by LiteLLM's own client.
+OTHERS = {"context": "400", "policy": "400", "409": "400", "hangup": "500"}
 
 
 @dataclass
@@ -202,7 +204,8 @@ class Case:
             kind = self.pick(SETTLED if waits else [*SETTLED, *RETRIED])
             for entry in members:
                 if self.chance(0.85):
-                    troubles[entry["litellm_params"]["api_key"]] = kind
+                    other = not entry["litellm_params"]["model"].startswith("openai/")
+                    troubles[entry["litellm_params"]["api_key"]] = OTHERS.get(kind, kind) if other else kind
         return troubles
 
     def ordered_twice(self):

@@ -43,8 +43,6 @@ def failure(seen, trouble):
     status, message, fields = TOLD.get(trouble) or (int(trouble), f"no, {trouble}", {"type": "test_error"})
     error = {"message": message, **fields}
     if seen.path.endswith("/messages"):
-        # Anthropic has no such code.
-        error = {"type": "invalid_request_error", "message": "no"} if trouble == "policy" else error
         return Reply({"type": "error", "error": error}, status=status)
     return Reply({"error": {"param": None, "code": None, **error}}, status=status)
 

@@ -76,11 +76,11 @@ def by_none(case, ids, ask):
 
 
 def asked_again(it):
-    """Whether LiteLLM asked the same as ours, and of an ordered group somebody twice."""
+    """Whether LiteLLM asked somebody again who had failed, and ours did not."""
     if "asked" not in it.mine:
         return False
-    mine, others = ([one["key"] for one in side["asked"]] for side in (it.mine, it.others))
-    return it.case.ordered_twice() and len(mine) > len(others) and list(dict.fromkeys(mine)) == list(dict.fromkeys(others))
+    mine, others = (Counter(one["key"] for one in side["asked"]) for side in (it.mine, it.others))
+    return any(count > max(1, others[key]) for key, count in mine.items())
 
 
 def last_one(it):
@@ -109,6 +109,12 @@ def goes_on(it):
         return False
     mine, others = ([(one["key"], one["body"]["model"]) for one in side["asked"]] for side in (it.mine, it.others))
     return "error" in it.mine and others[:len(mine)] == mine and len(others) > len(mine)
+
+
+def nameless(case, ids, ask):
+    """Whether what may be picked has a model without a provider, which fails without being asked."""
+    picks = Model(case, ids, frozenset()).picks(ask)
+    return isinstance(picks, list) and any("/" not in model or model.split("/")[0] not in oracle.PROVIDERS for _, model in picks)
 
 
 def needed(case, ids, ask, mode):
@@ -202,7 +208,7 @@ ELSEWHERE = [
     Row("open", "in litellm mode, fallbacks are asked again that have failed", again),
     Row("more", "a model without a provider is told as the deployment's failure, or as the next one's",
         within("error", lambda it: it.path[-1] == "failed_deployment_id" and "Provider NOT provided" in it.others["error"]["message"])),
-    Row("D11", "LiteLLM asks a deployment again that has failed, as one of a further order", asked_again),
+    Row("D11", "LiteLLM asks a deployment again that has failed", asked_again),
     Row("D37", "LiteLLM counts a fallback's place in the list, whoever named it",
         lambda it: it.path[-1] == "x-litellm-attempted-fallbacks" and goes_by_kind(it.case)),
     Row("more", "of several orders, the first failure is told, as elsewhere, and not the last",

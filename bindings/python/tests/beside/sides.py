@@ -152,14 +152,16 @@ class Litellm(Side):
         """A call, led by what the other side was seen to ask."""
         self.wanted = [request["key"] for request in other["asked"]]
         # A model without a provider fails on the spot, and nobody sees it asked for: at which turn?
+        played = []
         for self.unseen in (None, 0, 1, 2):
             self.start, self.turn = len(self.provider.seen), 0
             seen = self.play(router, ask)
             ids = [side.get("error", {}).get("failed_deployment_id") for side in (seen, other)]
-            if models(seen) == models(other) and ids[0] == ids[1]:
+            played.append((models(seen) != models(other), ids[0] != ids[1], self.unseen is not None, seen))
+            if not (played[-1][0] or played[-1][1]):
                 break
         self.wanted = None
-        return seen
+        return min(played, key=lambda one: one[:3])[-1]
 
     def place(self, ask):
         return "metadata" if ask.place == "tags" else ask.place
