@@ -8,7 +8,6 @@ import threading
 import pytest
 
 import tagrail
-import tagrail
 from tagrail import Deployment, LiteLLM_Params, ModelInfo, Router, TagrailWarning
 
 
