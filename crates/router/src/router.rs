@@ -1,5 +1,6 @@
 //! `Router::call`: admit, decide, attempt, record.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -154,5 +155,12 @@ impl Router {
 
     pub(crate) fn recorder(&self) -> &Arc<dyn Recorder> {
         &self.core.recorder
+    }
+}
+
+/// What is configured holds keys.
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").field("snapshot", &self.snapshot()).finish_non_exhaustive()
     }
 }

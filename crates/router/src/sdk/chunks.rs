@@ -2,14 +2,17 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
+use futures_core::Stream;
+use http_body::Body;
 use serde_json::Value;
 use tagrail_providers::{Operation, SseFrame, SseFramer, Usage};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::error::{broken, overdue};
 use super::text;
@@ -19,7 +22,8 @@ use crate::{Answer, AnswerBody, Call, Chosen, Error, Facts, ReplyStream};
 const DONE: &[u8] = b"[DONE]";
 
 /// A streamed answer. Dropping it ends the upstream call; nothing is read ahead of
-/// [`Chunks::next`], so that an upstream waits for whoever reads.
+/// [`Chunks::next`], so that an upstream waits for whoever reads. It is a [`Stream`] too, for whatever takes
+/// one.
 pub struct Chunks {
     /// Who answers, and how. Tokens and cost are not known before the end, see [`Chunks::usage`] and
     /// [`Chunks::cost`].
@@ -28,7 +32,16 @@ pub struct Chunks {
     framer: SseFramer,
     ready: VecDeque<Chunk>,
     call: Call,
-    until: Option<(Instant, Duration)>,
+    limit: Option<Limit>,
+}
+
+/// The call's deadline.
+struct Limit {
+    until: Instant,
+    /// How long that was from the call's start.
+    deadline: Duration,
+    /// Made when there is something to wait for.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// Where pieces come from.
@@ -62,7 +75,8 @@ impl Chunks {
             AnswerBody::Stream(stream) => Source::Upstream(stream),
             AnswerBody::Events(pieces) | AnswerBody::Whole(pieces) => Source::Here(pieces.into()),
         };
-        Chunks { facts, source, framer: SseFramer::default(), ready: VecDeque::new(), call, until }
+        let limit = until.map(|(until, deadline)| Limit { until, deadline, timer: None });
+        Chunks { facts, source, framer: SseFramer::default(), ready: VecDeque::new(), call, limit }
     }
 
     /// The next chunk; `None` behind the last. After an error there is nothing more: what came before it
@@ -70,29 +84,44 @@ impl Chunks {
     ///
     /// A future of it that is dropped has taken nothing: the chunk comes with the next one.
     pub async fn next(&mut self) -> Option<Result<Chunk, Error>> {
-        let Some((until, deadline)) = self.until else { return self.awaited().await };
-        if let Ok(next) = timeout_at(until, self.awaited()).await {
-            return next;
-        }
-        let error = overdue(&self.call, deadline);
-        self.finish();
-        Some(Err(error))
+        poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
-    async fn awaited(&mut self) -> Option<Result<Chunk, Error>> {
+    /// A stream that is whole is an answer, however late that is noticed; nothing else counts behind the
+    /// deadline, also not what an upstream has ready that never lets anybody wait.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
+        let next = self.poll_awaited(cx);
+        let Some(limit) = &mut self.limit else { return next };
+        let is_over = match &next {
+            Poll::Ready(Some(Ok(_))) => Instant::now() >= limit.until,
+            Poll::Ready(_) => false,
+            Poll::Pending => {
+                let timer = limit.timer.get_or_insert_with(|| Box::pin(sleep_until(limit.until)));
+                timer.as_mut().poll(cx).is_ready()
+            }
+        };
+        if !is_over {
+            return next;
+        }
+        let error = overdue(&self.call, limit.deadline);
+        self.finish();
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn poll_awaited(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Error>>> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
-                return Some(Ok(chunk));
+                return Poll::Ready(Some(Ok(chunk)));
             }
             let piece = match &mut self.source {
                 Source::Over(_) => None,
                 Source::Here(pieces) => pieces.pop_front(),
                 Source::Upstream(stream) => {
-                    let frame = Pin::new(&mut **stream).frame().await;
+                    let frame = ready!(Pin::new(&mut **stream).poll_frame(cx));
                     if let Some(failure) = stream.failure() {
                         let error = broken(&self.call, &self.facts, failure.clone());
                         self.finish();
-                        return Some(Err(error));
+                        return Poll::Ready(Some(Err(error)));
                     }
                     frame.and_then(Result::ok).and_then(|frame| frame.into_data().ok())
                 }
@@ -104,7 +133,7 @@ impl Chunks {
                 self.ready.extend(Chunk::of(&frame, self.call.operation));
             } else {
                 self.finish();
-                return None;
+                return Poll::Ready(None);
             }
         }
     }
@@ -164,7 +193,8 @@ impl Chunks {
             return;
         }
         let decision = self.decision();
-        self.ready.clear();
+        // Half an event that had come is none.
+        (self.ready, self.framer) = (VecDeque::new(), SseFramer::default());
         let last = match std::mem::replace(&mut self.source, Source::Over(None)) {
             Source::Upstream(mut stream) => {
                 stream.leave();
@@ -206,6 +236,14 @@ impl Chunk {
     /// What it adds to the text of the first choice; `None` where it adds none.
     pub fn text(&self) -> Option<String> {
         text::added(self.operation, &self.json().ok()?).map(str::to_owned)
+    }
+}
+
+impl Stream for Chunks {
+    type Item = Result<Chunk, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_chunk(cx)
     }
 }
 

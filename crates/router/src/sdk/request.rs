@@ -1,5 +1,6 @@
 //! What is asked: a body in the shape of its API, and what only counts on this side of the wire.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ use crate::{Call, Caller};
 /// }));
 /// assert_eq!(typed.body(), plain.body());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request<K> {
     body: Value,
     headers: HeaderMap,
@@ -225,6 +226,15 @@ impl<K: Kind> Request<K> {
 
     fn said(self, role: &str, content: impl Into<Value>) -> Request<K> {
         self.entry("messages", json!({ "role": role, "content": content.into() }))
+    }
+}
+
+/// Shows no content: prompts and credentials belong in no log. [`Request::body`] has it all.
+impl<K> fmt::Debug for Request<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Request");
+        shown.field("model", &self.body["model"]).field("caller", &self.caller);
+        shown.field("deadline", &self.deadline).finish_non_exhaustive()
     }
 }
 

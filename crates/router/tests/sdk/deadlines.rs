@@ -61,6 +61,23 @@ async fn a_streams_last_chunk_has_to_come_in_time_too() {
     assert!(stream.next().await.is_none());
 }
 
+/// Nothing has to be waited for here, so that no wait can notice the deadline.
+#[tokio::test]
+async fn a_reader_that_is_slower_than_the_stream_has_the_deadline_too() {
+    let mocked = tagrail::Deployment::new("m", "openai/gpt-4o").mock_response("one two three");
+    let router = builder().model_list([mocked]).build().unwrap();
+    let mut early = router.stream(ask("m").deadline(DEADLINE)).await.unwrap();
+    let mut late = router.stream(ask("m").deadline(DEADLINE)).await.unwrap();
+    late.next().await.unwrap().unwrap();
+    while !early.next().await.unwrap().unwrap().bytes().windows(6).any(|bytes| bytes == b"\"stop\"") {}
+    let passed = tokio::time::timeout(DEADLINE, std::future::pending::<()>()).await;
+    assert!(passed.is_err());
+    let error = late.next().await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Deadline(_)), "{error:?}");
+    assert!(late.next().await.is_none());
+    assert!(early.next().await.is_none(), "what is whole is an answer, however late that is noticed");
+}
+
 #[tokio::test]
 async fn an_answer_in_time_is_an_answer() {
     let upstream = FakeUpstream::start();

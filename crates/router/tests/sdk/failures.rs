@@ -145,4 +145,34 @@ async fn no_key_is_in_an_error() {
     let router = builder().model_list([at(&upstream, "g", "a")]).num_retries(0).build().unwrap();
     let error = router.completion(Completion::new("g").user("hi")).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("sk-upstream"), "{error:?}");
+    let shown = format!("{router:?} {:?}", at(&upstream, "g", "a"));
+    assert!(!shown.contains("sk-upstream"), "{shown}");
+}
+
+/// Whatever a program logs of a call of its own: no prompt is in it, and no key.
+#[tokio::test]
+async fn what_is_asked_is_not_in_what_is_logged() {
+    let upstream = FakeUpstream::start();
+    let router = builder().model_list([at(&upstream, "g", "a")]).build().unwrap();
+    let request = Completion::new("g").user("my prompt").param("api_key", "sk-mine");
+    let mut shown = format!("{request:?} {:?}", request.call().unwrap());
+    shown += &format!("{:?}", router.completion(request.clone()).await.unwrap());
+    upstream.otherwise(Reply::error(400));
+    shown += &format!("{:?}", router.completion(request).await.unwrap_err());
+    assert!(shown.contains("g") && !shown.contains("my prompt") && !shown.contains("sk-mine"), "{shown}");
+}
+
+/// For `?` into anything, over threads, and for matching on it.
+#[test]
+fn an_error_is_what_errors_have_to_be() {
+    fn is_error<E: std::error::Error + Send + Sync + 'static>() {}
+    fn is_sent<T: Send + Sync + 'static>() {}
+    is_error::<Error>();
+    is_error::<tagrail::ConfigError>();
+    is_error::<tagrail::CallError>();
+    is_sent::<tagrail::Router>();
+    is_sent::<tagrail::RouterBuilder>();
+    is_sent::<tagrail::Reply>();
+    is_sent::<Completion>();
+    assert!(std::mem::size_of::<Error>() <= 16, "a Result is no larger for its errors");
 }

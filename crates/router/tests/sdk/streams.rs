@@ -1,5 +1,9 @@
 //! Streams: chunk by chunk, whole or an error, and over when nobody reads them.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use futures_core::Stream;
 use serde_json::{Value, json};
 use tagrail::{Error, Fault, Messages, Responses, TextCompletion};
 use tagrail_testkit::{FakeUpstream, Gate, Reply};
@@ -144,4 +148,22 @@ async fn mocked_answers_stream_too() {
     let mut stream = router.stream(ask("m")).await.unwrap();
     assert_eq!(stream.text().await.unwrap(), "pretended words");
     assert!(stream.cost().is_some_and(|cost| cost > 0.0));
+}
+
+/// What takes a stream takes this one: pinned and polled, without any method of its own.
+#[tokio::test]
+async fn it_is_a_stream_as_others_are() {
+    async fn all<S: Stream + Unpin + Send + 'static>(mut stream: S) -> Vec<S::Item> {
+        let mut items = Vec::new();
+        while let Some(item) = poll_fn(|cx| Pin::new(&mut stream).poll_next(cx)).await {
+            items.push(item);
+        }
+        items
+    }
+    let upstream = FakeUpstream::start();
+    upstream.otherwise(Reply::events([chunk("one"), chunk("two")]).cut_after(1));
+    let router = builder().model_list([at(&upstream, "g", "a")]).build().unwrap();
+    let items = all(router.stream(ask("g")).await.unwrap()).await;
+    assert_eq!(items[0].as_ref().unwrap().text().as_deref(), Some("one"));
+    assert!(matches!(items[1], Err(Error::Broken(_))) && items.len() == 2, "{items:?}");
 }
