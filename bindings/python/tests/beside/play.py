@@ -90,12 +90,11 @@ class Play:
             return
         # Fallbacks are decided by the same rules: where one is touched, so is all that follows.
         asks = [dataclasses.replace(ask, model=name) for name in case.targeted(ask)]
-        if any(rows.needed(case, self.ids, one, mode)[0] for one in asks):
-            return
+        same = not any(rows.touched(case, self.ids, one, mode) for one in [ask, *asks])
         # Nor is there anything to be seen by which LiteLLM could be led where a failure is not asked for.
         leads = not asks or not any(rows.nameless(case, self.ids, one) for one in [ask, *asks])
         yield from self.but_for_rows(case, mode, ask, f"picks of {what}", picks, mine)
-        if not leads or rows.nameless(case, self.ids, ask) and case.ordered_twice():
+        if not same or not leads or rows.nameless(case, self.ids, ask) and case.ordered_twice():
             return
         other = self.other.play(right, ask)
         this = self.litellm.after(left, ask, other)

@@ -39,11 +39,13 @@ ROWS = {"litellm": frozenset({"D28"}), "tagrail": frozenset({"D28", "D2", "D5", 
 class Model(oracle.Model):
     """The model of one case: with the provider in the model's name, and with default fallbacks."""
 
-    def __init__(self, case, ids, rows):
+    def __init__(self, case, ids, rows, level=True):
         settings = case.settings
         entries = [{**entry, "model_info": {**entry.get("model_info", {}), "id": one}}
                    for entry, one in zip(case.model_list, ids, strict=True)]
         super().__init__({"model_list": entries, "router_settings": settings}, rows)
+        for deployment in [] if level else self.deployments:
+            deployment.order, deployment.shares = None, {}
 
     def upstream(self, deployment, captures, name):
         served = super().upstream(deployment, captures, name)
@@ -98,6 +100,13 @@ def again(it):
     return own or any(count > 1 and count > mine[one] for one, count in others.items())
 
 
+def own_forgotten(it):
+    """Whether a call has fallbacks of its own, and the configuration others, which were asked."""
+    configured = it.case.settings.get("fallbacks") or it.case.settings.get("default_fallbacks")
+    return bool(it.ask.params.get("fallbacks") and configured) and (
+        "asked" in it.mine and [one["key"] for one in it.mine["asked"]] != [one["key"] for one in it.others["asked"]])
+
+
 def goes_by_kind(case):
     """Whether some kind of failure has fallbacks of its own."""
     return any(case.settings.get(kind) for kind in ("context_window_fallbacks", "content_policy_fallbacks"))
@@ -117,10 +126,15 @@ def nameless(case, ids, ask):
     return isinstance(picks, list) and any("/" not in model or model.split("/")[0] not in oracle.PROVIDERS for _, model in picks)
 
 
-def needed(case, ids, ask, mode):
+def touched(case, ids, ask, mode):
+    """Whether any row tells in whoever of a name's deployments is asked, be it as one of a further order."""
+    return bool(needed(case, ids, ask, mode, level=False)[0])
+
+
+def needed(case, ids, ask, mode, level=True):
     """The rows by which ours answers otherwise, and what it has to answer: (rows, picks)."""
     rows = ROWS[mode]
-    answer = lambda some: Model(case, ids, some).picks(ask)  # noqa: E731
+    answer = lambda some: Model(case, ids, some, level).picks(ask)  # noqa: E731
     plain, ours = answer(frozenset()), answer(rows)
     return {row for row in rows if answer(frozenset({row})) != plain or answer(rows - {row}) != ours}, ours
 
@@ -205,6 +219,7 @@ ELSEWHERE = [
                                                                   and it.other is None)),
     Row("open", "errors do not tell the model of a wildcard deployment",
         within("error", lambda it: it.path[-1] == "model" and (it.ask.model.endswith(it.other) or "*" in it.other))),
+    Row("open", "a call's own fallbacks are forgotten by the fallbacks that they lead to", lambda it: own_forgotten(it)),
     Row("open", "in litellm mode, fallbacks are asked again that have failed", again),
     Row("more", "a model without a provider is told as the deployment's failure, or as the next one's",
         within("error", lambda it: it.path[-1] == "failed_deployment_id" and "Provider NOT provided" in it.others["error"]["message"])),

@@ -157,11 +157,13 @@ class Litellm(Side):
             self.start, self.turn = len(self.provider.seen), 0
             seen = self.play(router, ask)
             ids = [side.get("error", {}).get("failed_deployment_id") for side in (seen, other)]
-            played.append((models(seen) != models(other), ids[0] != ids[1], self.unseen is not None, seen))
-            if not (played[-1][0] or played[-1][1]):
+            strays = models(seen) != models(other)
+            # Of those that went astray the first, which nobody has led.
+            played.append((strays, strays or ids[0] != ids[1], seen))
+            if not (strays or ids[0] != ids[1]):
                 break
         self.wanted = None
-        return min(played, key=lambda one: one[:3])[-1]
+        return min(played, key=lambda one: one[:2])[-1]
 
     def place(self, ask):
         return "metadata" if ask.place == "tags" else ask.place
