@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// One entry of a model list, in LiteLLM's shape: `model_name`, `litellm_params`, `model_info`. Made by its
 /// methods or of a plain value, and turned back into one by `Value::from`.
@@ -138,10 +138,12 @@ impl Deployment {
 
     fn set(mut self, section: &str, key: String, value: Value) -> Deployment {
         // What is no object is named when the configuration is read.
-        if let Value::Object(entry) = &mut self.0
-            && let Value::Object(section) = entry.entry(section).or_insert_with(|| Value::Object(Map::new()))
-        {
-            section.insert(key, value);
+        if let Value::Object(entry) = &mut self.0 {
+            match entry.entry(section).or_insert(Value::Null) {
+                Value::Object(section) => drop(section.insert(key, value)),
+                none @ Value::Null => *none = json!({ key: value }),
+                _ => {}
+            }
         }
         self
     }

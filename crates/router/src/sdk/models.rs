@@ -2,8 +2,9 @@
 //! compiled and put in use at once, or it is refused and nothing has changed. Calls under way keep the
 //! configuration that they began with, and what is known of a deployment stays with its id.
 
-use serde_json::{Map, Value};
-use tagrail_config::Diagnostic;
+use serde_json::{Value, json};
+use tagrail_config::{DeploymentSettings, Diagnostic};
+use tagrail_routing::DeploymentSpec;
 
 use super::build::{ConfigError, Origin};
 use crate::{Deployment, ModelList, Router};
@@ -12,6 +13,15 @@ use crate::{Deployment, ModelList, Router};
 const COMPILED: &str = "this router was made of a compiled configuration, and how that was written is not known: \
                         use Router::replace, or make the router with Router::builder";
 const TAKEN: &str = "there is a deployment of this id already: use Router::upsert_deployment to replace it";
+
+/// Where the deployment of an id stands.
+struct Seat {
+    id: String,
+    /// Its item of the list.
+    item: usize,
+    /// Of an item with a list of organizations, which is as many deployments: its own.
+    organization: Option<String>,
+}
 
 /// The model list while the router runs.
 ///
@@ -46,7 +56,7 @@ impl Router {
     /// It has a mistake, or there is one of its id already; nothing has changed.
     pub fn add_deployment(&self, deployment: impl Into<Deployment>) -> Result<(), ConfigError> {
         let deployment = deployment.into();
-        self.change(|document, placed| match deployment.id_in(placed) {
+        self.change(|document, seats| match deployment.seat(seats) {
             Some(_) => Err(ConfigError::because(TAKEN)),
             None => deployment.push(document),
         })
@@ -58,12 +68,13 @@ impl Router {
     /// It has a mistake; nothing has changed.
     pub fn upsert_deployment(&self, deployment: impl Into<Deployment>) -> Result<(), ConfigError> {
         let deployment = deployment.into();
-        self.change(|document, placed| match deployment.id_in(placed) {
-            Some(place) => {
-                document["model_list"][place] = deployment.into();
-                Ok(true)
-            }
-            None => deployment.push(document),
+        self.change(|document, seats| {
+            let place = deployment.seat(seats).and_then(|seat| seat.set_apart(seats, document));
+            let Some(entry) = place.and_then(|place| document["model_list"].get_mut(place)) else {
+                return deployment.push(document);
+            };
+            *entry = deployment.into();
+            Ok(true)
         })
     }
 
@@ -74,8 +85,9 @@ impl Router {
     /// What is left cannot be used without it; nothing has changed.
     pub fn remove_deployment(&self, id: &str) -> Result<Option<Value>, ConfigError> {
         let mut removed = None;
-        self.change(|document, placed| {
-            let place = placed.iter().find(|(known, _)| known == id).map(|(_, place)| *place);
+        self.change(|document, seats| {
+            let seat = seats.iter().find(|seat| seat.id == id);
+            let place = seat.and_then(|seat| seat.set_apart(seats, document));
             if let (Some(place), Some(list)) = (place, document["model_list"].as_array_mut()) {
                 removed = (place < list.len()).then(|| list.remove(place));
             }
@@ -91,16 +103,7 @@ impl Router {
         let Some(list) = origin.as_ref().and_then(|origin| origin.document["model_list"].as_array()) else {
             return Vec::new();
         };
-        let entry = |(id, place): (String, usize)| {
-            let mut entry = list.get(place)?.clone();
-            let info =
-                entry.as_object_mut()?.entry("model_info").or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(info) = info {
-                info.insert("id".to_owned(), id.into());
-            }
-            Some(entry)
-        };
-        self.in_use().into_iter().filter_map(entry).collect()
+        self.in_use().iter().filter_map(|seat| seat.entry(list)).collect()
     }
 
     /// The names that can be called: aliases first, then groups in their order, wildcards as written.
@@ -116,12 +119,12 @@ impl Router {
     /// One change after another; of one that says that it is none, nothing comes.
     fn change(
         &self,
-        change: impl FnOnce(&mut Value, &[(String, usize)]) -> Result<bool, ConfigError>,
+        change: impl FnOnce(&mut Value, &[Seat]) -> Result<bool, ConfigError>,
     ) -> Result<(), ConfigError> {
         let mut origin = self.origin();
         let Some(current) = &*origin else { return Err(ConfigError::because(COMPILED)) };
         let mut document = current.document.clone();
-        if !change(&mut document, &self.placed())? {
+        if !change(&mut document, &self.seats())? {
             return Ok(());
         }
         let (resolved, next): (_, Origin) = current.with(&document)?;
@@ -130,28 +133,74 @@ impl Router {
         Ok(())
     }
 
-    /// The ids in use, and the places in the list that they stand at.
-    fn in_use(&self) -> Vec<(String, usize)> {
+    /// The deployments in use, in their order.
+    fn in_use(&self) -> Vec<Seat> {
         let snapshot = self.snapshot();
-        let specs = snapshot.table.deployments().iter();
-        specs.zip(&snapshot.deployments).map(|(spec, own)| (spec.id.clone(), own.place)).collect()
+        let specs = snapshot.table.deployments().iter().zip(&snapshot.deployments);
+        let is_left_out = |id: &str, item| {
+            snapshot.left_out.iter().any(|it| it.place == item && it.id.as_deref() == Some(id))
+        };
+        let in_use = specs.filter(|(spec, own)| !is_left_out(&spec.id, own.place));
+        let seat = |(spec, own): (&DeploymentSpec, &DeploymentSettings)| {
+            let organization = own.shown_params.get("organization").and_then(Value::as_str);
+            Seat { id: spec.id.clone(), item: own.place, organization: organization.map(str::to_owned) }
+        };
+        in_use.map(seat).collect()
     }
 
     /// The same with those that were left out for a mistake.
-    fn placed(&self) -> Vec<(String, usize)> {
+    fn seats(&self) -> Vec<Seat> {
         let snapshot = self.snapshot();
         let left_out = snapshot.left_out.iter();
-        let mut placed = self.in_use();
-        placed.extend(left_out.filter_map(|it| Some((it.id.clone()?, it.place))));
-        placed
+        let mut seats = self.in_use();
+        seats.extend(
+            left_out.filter_map(|it| Some(Seat { id: it.id.clone()?, item: it.place, organization: None })),
+        );
+        seats
+    }
+}
+
+impl Seat {
+    /// The entry as it was written, with its id, and of several organizations with its own.
+    fn entry(&self, list: &[Value]) -> Option<Value> {
+        let mut entry = list.get(self.item)?.clone();
+        match &mut entry["model_info"] {
+            Value::Object(info) => drop(info.insert("id".to_owned(), self.id.as_str().into())),
+            none => *none = json!({ "id": self.id }),
+        }
+        if let Some(own) = self.organization.as_deref().filter(|_| self.is_of_several(list)) {
+            entry["litellm_params"]["organization"] = own.into();
+        }
+        Some(entry)
+    }
+
+    fn is_of_several(&self, list: &[Value]) -> bool {
+        list.get(self.item).is_some_and(|entry| entry["litellm_params"]["organization"].is_array())
+    }
+
+    /// The item of this deployment alone: what it is written together with gets items of its own.
+    fn set_apart(&self, seats: &[Seat], document: &mut Value) -> Option<usize> {
+        let list = document["model_list"].as_array_mut()?;
+        if self.organization.is_none() || !self.is_of_several(list) {
+            return Some(self.item);
+        }
+        let together: Vec<&Seat> =
+            seats.iter().filter(|seat| seat.item == self.item && seat.organization.is_some()).collect();
+        let entries: Vec<Value> = together.iter().filter_map(|seat| seat.entry(list)).collect();
+        list.splice(self.item..=self.item, entries);
+        Some(self.item + together.iter().position(|seat| seat.id == self.id)?)
     }
 }
 
 impl Deployment {
-    /// Where the deployment of its id stands.
-    fn id_in(&self, placed: &[(String, usize)]) -> Option<usize> {
-        let id = self.value()["model_info"]["id"].as_str()?;
-        placed.iter().find(|(known, _)| known == id).map(|(_, place)| *place)
+    /// Where the deployment of its id stands. An id may be a number, as in the configuration.
+    fn seat<'a>(&self, seats: &'a [Seat]) -> Option<&'a Seat> {
+        let id = match &self.value()["model_info"]["id"] {
+            Value::String(id) => id.clone(),
+            Value::Number(id) => id.to_string(),
+            _ => return None,
+        };
+        seats.iter().find(|seat| seat.id == id)
     }
 
     fn push(self, document: &mut Value) -> Result<bool, ConfigError> {

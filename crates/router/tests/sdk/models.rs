@@ -98,11 +98,21 @@ async fn a_call_under_way_keeps_what_it_began_with() {
     assert_eq!((reply.facts.deployment_id(), reply.text().as_deref()), ("a", Some("kept")));
 }
 
+/// As programs write it that leave nothing out.
+fn null_info(deployment: Deployment) -> Value {
+    let mut entry = Value::from(deployment);
+    entry["model_info"] = Value::Null;
+    entry
+}
+
 #[tokio::test]
 async fn ids_of_ones_own_making_are_not_needed() {
     let upstream = FakeUpstream::start();
     let unnamed = |group: &str| Deployment::new(group, "openai/m").api_base(upstream.base()).api_key("k");
-    let router = builder().model_list([unnamed("g"), unnamed("h")]).build().unwrap();
+    let nothing = Deployment::from(json!({"model_info": null})).param("model", "openai/m").id("none");
+    assert_eq!(Value::from(nothing)["model_info"], json!({"id": "none"}));
+    let list = [unnamed("g"), Deployment::from(Value::from(unnamed("h")))];
+    let router = builder().model_list(list.map(null_info)).build().unwrap();
     let ids = ids(&router);
     assert_eq!(router.completion(ask("g")).await.unwrap().facts.deployment_id(), ids[0]);
     router.remove_deployment(&ids[0]).unwrap().unwrap();
@@ -124,4 +134,92 @@ fn a_compiled_configuration_has_no_list_to_change() {
     let router = Router::new(resolved, std::sync::Arc::new(()));
     let error = router.add_deployment(Deployment::new("h", "openai/b")).unwrap_err();
     assert!(error.to_string().contains("Router::replace"), "{error}");
+}
+
+/// A configuration takes `id: 7` for the id `7`, and so does every change of it.
+#[test]
+fn an_id_may_be_a_number() {
+    let numbered = |model: &str| Deployment::new("g", model).api_key("k").info("id", 7);
+    let router = builder().model_list([numbered("openai/a")]).build().unwrap();
+    let error = router.add_deployment(numbered("openai/b")).unwrap_err();
+    assert!(error.to_string().contains("upsert_deployment"), "{error}");
+    router.upsert_deployment(numbered("openai/b")).unwrap();
+    assert_eq!(ids(&router), ["7"]);
+    assert_eq!(router.model_list()[0]["litellm_params"]["model"], "openai/b");
+    router.upsert_deployment(Deployment::new("g", "openai/c").api_key("k").id("7")).unwrap();
+    assert_eq!(router.model_list()[0]["litellm_params"]["model"], "openai/c");
+    assert!(router.remove_deployment("7").unwrap().is_some());
+}
+
+/// Whatever kind of mistake it has: what is left out is not in use, and can be replaced or removed.
+#[test]
+fn what_was_left_out_is_not_listed_and_can_be_mended() {
+    let bad = |id: &str| Deployment::new("g", "openai/b").api_key("k").id(id);
+    let list = || {
+        [
+            bad("pattern").tag_regex(["("]),
+            bad("provider").param("model", "no-such-provider/b"),
+            bad("kind").param("tags", "free"),
+            bad("good"),
+            Deployment::new("h", "openai/c").api_key("k").id("good"),
+        ]
+    };
+    let router = builder().model_list(list()).ignore_invalid_deployments(true).build().unwrap();
+    assert_eq!(ids(&router), ["good"]);
+    assert_eq!(router.model_list()[0]["model_name"], "g");
+    for (number, id) in ["pattern", "provider", "kind"].into_iter().enumerate() {
+        assert!(router.add_deployment(bad(id)).is_err(), "{id}");
+        router.upsert_deployment(bad(id)).unwrap();
+        assert_eq!(router.model_list().len(), number + 2, "{id}");
+    }
+    for id in ["pattern", "provider", "kind", "good"] {
+        assert_eq!(router.remove_deployment(id).unwrap().unwrap()["model_name"], "g", "{id}");
+    }
+    assert_eq!(router.model_names(), ["h"], "what stood in the shadow of an id has it now");
+}
+
+/// One entry of several organizations is several deployments, each of which goes alone.
+#[test]
+fn one_of_several_organizations_is_removed_alone() {
+    let several = || {
+        let organizations = json!(["one", "two", "three"]);
+        Deployment::new("g", "openai/a").api_key("k").id("a").param("organization", organizations)
+    };
+    let router = builder().model_list([several()]).build().unwrap();
+    assert_eq!(ids(&router), ["a", "a:two", "a:three"]);
+    let organizations = |router: &Router| {
+        let list = router.model_list();
+        list.iter().map(|entry| entry["litellm_params"]["organization"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(organizations(&router), ["one", "two", "three"]);
+    let again = builder().model_list(Value::from(router.model_list())).build().unwrap();
+    assert_eq!(ids(&again), ids(&router), "what is listed can be put in use");
+    let removed = router.remove_deployment("a:two").unwrap().unwrap();
+    assert_eq!(removed["litellm_params"]["organization"], "two");
+    assert_eq!(ids(&router), ["a", "a:three"]);
+    assert_eq!(organizations(&router), ["one", "three"]);
+}
+
+#[test]
+fn changes_from_many_threads_are_all_there() {
+    let router = builder().build().unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let router = &router;
+            scope.spawn(move || {
+                for number in 0..8 {
+                    let id = format!("{thread}-{number}");
+                    router.add_deployment(Deployment::new("g", "openai/a").api_key("k").id(&id)).unwrap();
+                    if number % 2 == 1 {
+                        assert!(router.remove_deployment(&id).unwrap().is_some());
+                    }
+                }
+            });
+        }
+    });
+    let mut left = ids(&router);
+    left.sort();
+    let expected: Vec<String> =
+        (0..4).flat_map(|thread| (0..8).step_by(2).map(move |number| format!("{thread}-{number}"))).collect();
+    assert_eq!(left, expected);
 }
