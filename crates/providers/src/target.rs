@@ -162,7 +162,8 @@ impl Target {
         client::admit(&self.spec.client_may_set, envelope)
     }
 
-    /// The same for a call of the operator's own, made in its process: what could be opened is open.
+    /// The same for a call of the operator's own, made in its process and on nobody's behalf: what could be
+    /// opened is open.
     ///
     /// # Errors
     /// A field that steers past the gateway in another way.

@@ -104,9 +104,10 @@ impl Call {
 
     /// The same call, made by the operator's own program without a gateway in between, as LiteLLM's Router
     /// is called in contrast to its proxy. The reply keeps the upstream's `model`; an unknown name has
-    /// `default_fallbacks` in both modes; and the body may hold what a client's may not: `api_key`,
-    /// `api_base`, `extra_headers` (for this call alone), `mock_response`, `enable_tag_filtering`, and its own
-    /// `context_window_fallbacks` and `content_policy_fallbacks`.
+    /// `default_fallbacks` in both modes; and the body may hold what a client's may not: `mock_response`,
+    /// `enable_tag_filtering`, its own `context_window_fallbacks` and `content_policy_fallbacks`, and for this
+    /// call alone `api_key`, `api_base` and `extra_headers`. The last three are the operator's: where the call is
+    /// on behalf of a [`Caller`] with a policy, a deployment has to allow them, as it has to in a gateway.
     #[must_use]
     pub fn in_process(mut self) -> Call {
         self.in_process = true;
@@ -115,7 +116,17 @@ impl Call {
 
     /// Whether a deployment lets the call say what its body says of address and credentials.
     pub(crate) fn admitted_by(&self, target: &Target) -> Result<(), EnvelopeError> {
-        if self.in_process { target.admit_in_process(&self.envelope) } else { target.admit(&self.envelope) }
+        if self.is_operators() {
+            target.admit_in_process(&self.envelope)
+        } else {
+            target.admit(&self.envelope)
+        }
+    }
+
+    /// Whether the operator's own program speaks for itself: what it was handed by a caller of its own, it may
+    /// well have put into the body as it came.
+    pub(crate) fn is_operators(&self) -> bool {
+        self.in_process && self.caller.policy.is_none()
     }
 
     /// `mock_response`, where the program itself wants no upstream asked.

@@ -224,7 +224,7 @@ impl<'a> Try<'a> {
             upstream_model: &self.upstream_model,
             echo_model: self.echo.as_deref(),
             client_headers: &call.headers,
-            in_process: call.in_process,
+            in_process: call.is_operators(),
             created: created(),
         })
     }

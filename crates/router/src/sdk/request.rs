@@ -165,7 +165,10 @@ impl<K: Kind> Request<K> {
         self.param("disable_fallbacks", true)
     }
 
-    /// On whose behalf: the call is confined to what that caller may use. Without, it is the operator's.
+    /// On whose behalf: the call is confined to what that caller may use, under the rules that the gateway has
+    /// for a key that holds the same. Without, it is the operator's, and may bring an `api_key`, `api_base` and
+    /// `extra_headers` of its own; with one, only where the deployment allows that
+    /// (`configurable_clientside_auth_params`).
     #[must_use]
     pub fn caller(mut self, caller: impl Into<Arc<Caller>>) -> Request<K> {
         self.caller = Some(caller.into());

@@ -1,7 +1,11 @@
 //! What a program may say of its own call, and a client of a gateway may not.
 
-use serde_json::json;
-use tagrail_testkit::{FakeUpstream, Reply};
+use std::sync::Arc;
+
+use http::HeaderValue;
+use serde_json::{Value, json};
+use tagrail::{Caller, Refusal};
+use tagrail_testkit::{FakeUpstream, Reply, deployment};
 
 use crate::rig::{Rig, chat, served, whole};
 
@@ -36,6 +40,41 @@ async fn an_address_of_its_own_does_not_get_the_deployments_key() {
     rig.router.call(&chat("g", json!({"api_base": elsewhere.base()})).in_process()).await.unwrap();
     let sent = &elsewhere.requests()[0];
     assert!(sent.headers.iter().all(|(name, _)| name.as_str() != "authorization"), "{sent:#?}");
+}
+
+/// A program may pass on what somebody else wrote: address and credentials are then as open as to a client.
+#[tokio::test]
+async fn a_call_on_behalf_of_a_caller_does_not_choose_its_address() {
+    let upstream = FakeUpstream::start();
+    let mut open = deployment("open", "o", &[], &upstream.base());
+    open["litellm_params"]["configurable_clientside_auth_params"] = json!(["api_key", "api_base"]);
+    let list = [deployment("g", "a", &[], &upstream.base()), open];
+    let rig = Rig::of(upstream, &list, &json!({}));
+    let elsewhere = FakeUpstream::start();
+    let ask = async |model: &str, fields: Value, caller: Caller| {
+        let call = chat(model, fields).in_process().by(Arc::new(caller), HeaderValue::from_static("c"));
+        rig.router.call(&call).await
+    };
+    for fields in [
+        json!({"api_base": elsewhere.base()}),
+        json!({"base_url": elsewhere.base()}),
+        json!({"api_key": "sk-mine"}),
+        json!({"extra_headers": {"x-tenant": "1"}}),
+        json!({"fallbacks": [{"model": "g", "api_base": elsewhere.base()}], "api_base": elsewhere.base()}),
+    ] {
+        let refused = ask("g", fields.clone(), Caller::confined()).await.unwrap_err();
+        assert!(matches!(refused.refusal, Refusal::Body(_)), "{fields}");
+        ask("g", fields, Caller::default()).await.unwrap();
+    }
+    ask("open", json!({"api_key": "sk-mine"}), Caller::confined()).await.unwrap();
+    let before = elsewhere.requests().len();
+    let fields = json!({"api_base": elsewhere.base(), "api_key": "sk-mine"});
+    ask("open", fields, Caller::confined()).await.unwrap();
+    assert_eq!(elsewhere.requests().len(), before + 1);
+    // Some addresses are none of a caller's, whatever a deployment allows.
+    let fields = json!({"api_base": "http://169.254.169.254/v1", "api_key": "sk-mine"});
+    let inside = ask("open", fields, Caller::confined()).await.unwrap_err();
+    assert_eq!(inside.refusal.status(), 400);
 }
 
 #[tokio::test]
