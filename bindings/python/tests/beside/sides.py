@@ -188,6 +188,17 @@ class Ours(Side):
 
     package = "tagrail"
 
+    def picks(self, router, ask):
+        """And what `explain` says of the same call: it permits further orders and shares of 0, but nobody else."""
+        told = super().picks(router, ask)
+        permitted = router.explain(ask.model, HELLO, **ask.labels()).permitted
+        picked = {id for id, _ in told.get("picks", ())}
+        later = any(router.get_deployment(id).litellm_params.get(name) is not None for id in permitted
+                    for name in ("order", "weight", "rpm", "tpm"))
+        if not (picked < set(permitted) if later and len(picked) < len(permitted) else picked == set(permitted)):
+            told["explained"] = permitted
+        return told
+
     def check(self, call, before, seen):
         if call != before:
             seen["changed"] = f"the caller's arguments were changed: {call}"
