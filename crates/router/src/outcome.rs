@@ -51,6 +51,8 @@ pub struct Facts {
     pub fallbacks: u32,
     /// Tries in all groups.
     pub attempts: u32,
+    /// The tags that it was decided by, where a fallback brought others than the call's.
+    pub tags: Option<Vec<String>>,
     /// What the deployment was chosen by; of a stream, [`ReplyStream::decision`] has it.
     pub decision: Option<Decision>,
     /// The upstream's response headers; empty for a mocked response.

@@ -416,6 +416,7 @@ mod tests {
             max_retries: None,
             fallbacks: 0,
             attempts: 1,
+            tags: None,
             decision: None,
             upstream_headers: headers,
             started: Instant::now(),

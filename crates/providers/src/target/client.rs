@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::uri::PathAndQuery;
 
-use super::base::Base;
+use super::base::{Base, presentable};
 use super::site::{authenticate, extra_header};
 use super::{Place, Secrets, Target};
 use crate::{Coder, Envelope, EnvelopeError, Prepared, Secret, UpstreamError};
@@ -46,6 +46,16 @@ pub(super) fn admit(open: &[impl AsRef<str>], envelope: &Envelope) -> Result<(),
 
 fn is_open(open: &[impl AsRef<str>], field: &str) -> bool {
     open.iter().any(|name| name.as_ref() == field)
+}
+
+impl Place<'_> {
+    /// The address that a call brings itself, as it may be shown. It counts once the call is admitted.
+    pub fn own_base(envelope: &Envelope) -> Option<String> {
+        let text = |field| serde_json::from_str::<String>(envelope.raw(field)?).ok();
+        let said = |text: &String| !text.trim().is_empty();
+        let base = text("api_base").filter(said).or_else(|| text("base_url").filter(said))?;
+        Some(presentable(base.trim()))
+    }
 }
 
 impl Target {

@@ -66,7 +66,9 @@ impl<'a> Attempts<'a> {
         if let Some(text) = mock.as_deref().or(settings.mock_response.as_deref()) {
             return self.mocked(question, decision, deployment, &upstream_model, text);
         }
-        let place = settings.target.resolve(&upstream_model).map_err(misfit)?;
+        let mut place = settings.target.resolve(&upstream_model).map_err(misfit)?;
+        let own_base = Place::own_base(&question.call.envelope);
+        place.shown_base = own_base.as_deref().or(place.shown_base);
         let operation = question.call.operation;
         if !place.provider.serves(operation) {
             return Err(Miss::Unfit(Refusal::NotServed { operation, provider: place.provider.name() }));
@@ -255,6 +257,7 @@ impl<'a> Try<'a> {
             max_retries: None,
             fallbacks: 0,
             attempts: 0,
+            tags: None,
             decision: None,
             upstream_headers,
             started: started.into_std(),

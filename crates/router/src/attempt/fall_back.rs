@@ -90,13 +90,21 @@ impl Attempts<'_> {
         }
         let answer = self.ask(next).await;
         self.asked = asked;
-        if answer.is_none() {
-            self.account.tagged(question.tags, question.counted);
-            if !is_same {
-                self.account.give_back();
+        match answer {
+            Some(mut answer) => {
+                // A further fallback of that one may have brought others still.
+                let texts = || tags.iter().map(|tag| tag.text.to_string()).collect();
+                answer.facts.tags.get_or_insert_with(texts);
+                Some(answer)
+            }
+            None => {
+                self.account.tagged(question.tags, question.counted);
+                if !is_same {
+                    self.account.give_back();
+                }
+                None
             }
         }
-        answer
     }
 
     /// A group, then its own fallbacks.

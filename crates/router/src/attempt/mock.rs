@@ -52,6 +52,7 @@ impl Attempts<'_> {
             max_retries: None,
             fallbacks: 0,
             attempts: 0,
+            tags: None,
             decision: None,
             upstream_headers: HeaderMap::new(),
             started: self.account.started().into_std(),

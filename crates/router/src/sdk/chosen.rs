@@ -37,11 +37,12 @@ impl Chosen {
     pub(super) fn of(call: &Call, facts: &Facts, decision: &Decision) -> Chosen {
         let table = &facts.snapshot.table;
         let id = |index| facts.snapshot.spec(index).id.clone();
+        let of_call = || call.tags(table.rules()).into_iter().map(|tag| tag.text.into_owned()).collect();
         Chosen {
             found_by: decision.resolution(),
             name: facts.group.clone(),
             group: facts.snapshot.spec(facts.deployment).group.clone(),
-            tags: call.tags(table.rules()).into_iter().map(|tag| tag.text.into_owned()).collect(),
+            tags: facts.tags.clone().unwrap_or_else(of_call),
             permitted: decision.permitted(table).into_iter().map(id).collect(),
             group_size: decision.group_size(),
             deployment: id(facts.deployment),

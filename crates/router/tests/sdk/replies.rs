@@ -43,6 +43,24 @@ async fn tokens_are_counted_and_paid() {
 }
 
 #[tokio::test]
+async fn an_address_of_the_calls_own_is_where_it_went() {
+    let (upstream, elsewhere) = (FakeUpstream::start(), FakeUpstream::start());
+    let router = builder().model_list([at(&upstream, "g", "a")]).build().unwrap();
+    let own = || ask("g").param("api_key", "sk-mine");
+    let there = own().param("api_base", elsewhere.base() + "?key=secret");
+    assert_eq!(
+        router.completion(there).await.unwrap().facts.api_base(),
+        Some(elsewhere.base().as_str()),
+        "and nothing that could be a key is shown of it"
+    );
+    let also = own().param("api_base", " ").param("base_url", elsewhere.base());
+    assert_eq!(router.completion(also).await.unwrap().facts.api_base(), Some(elsewhere.base().as_str()));
+    let here = own().param("api_base", "");
+    assert_eq!(router.completion(here).await.unwrap().facts.api_base(), Some(upstream.base().as_str()));
+    assert_eq!((upstream.requests().len(), elsewhere.requests().len()), (1, 2));
+}
+
+#[tokio::test]
 async fn the_providers_limits_are_read() {
     let upstream = FakeUpstream::start();
     let limited = Reply::text("hi")

@@ -155,6 +155,19 @@ async fn a_caller_reaches_what_is_reserved_for_it() {
     assert_eq!(router.completion(ask("mine").caller(aliased)).await.unwrap().facts.deployment_id(), "b");
 }
 
+/// What a fallback was asked with is what it was decided by.
+#[tokio::test]
+async fn a_fallback_with_tags_of_its_own_is_decided_by_those() {
+    let upstream = FakeUpstream::start();
+    let list = [at(&upstream, "g", "a").tags(["x"]), at(&upstream, "h", "b").tags(["y"])];
+    upstream.always("a", Reply::error(500));
+    let router = builder().model_list(list).tag_filtering(true).num_retries(0).build().unwrap();
+    let request = ask("g").tags(["x"]).param("fallbacks", json!([{"model": "h", "tags": ["y"]}]));
+    let reply = router.completion(request).await.unwrap();
+    let chosen = reply.decision().unwrap();
+    assert_eq!((chosen.deployment.as_str(), chosen.tags), ("b", vec!["y".to_owned()]));
+}
+
 #[tokio::test]
 async fn a_user_agent_is_matched() {
     let upstream = FakeUpstream::start();
