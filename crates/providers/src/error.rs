@@ -12,7 +12,8 @@ use std::fmt;
 use http::HeaderMap;
 
 use crate::target::Secrets;
-use refusal::{Refusal, retry_after};
+use refusal::Refusal;
+pub use refusal::retry_after;
 
 /// The classes that retries, cooldowns and fallbacks distinguish (LiteLLM's exception classes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -29,7 +29,7 @@ mod target;
 mod translation;
 
 pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite};
-pub use error::{ErrorKind, UpstreamError};
+pub use error::{ErrorKind, UpstreamError, retry_after};
 pub use estimate::{answer_tokens, prompt_tokens};
 pub use framing::{SseFrame, SseFramer, SseTooLong};
 pub use mock::{MOCK_USAGE, Mock};

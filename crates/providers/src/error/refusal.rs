@@ -116,7 +116,7 @@ fn special(refusal: &Refusal) -> ErrorKind {
 }
 
 /// Seconds, or a date and the reply's own clock. Never negative.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<f64> {
+pub fn retry_after(headers: &HeaderMap) -> Option<f64> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<f64>() {
         return (seconds.is_finite() && seconds >= 0.0).then_some(seconds);

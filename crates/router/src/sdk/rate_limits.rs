@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
+use tagrail_providers::retry_after;
 
 /// What the provider said of its own limits. What it did not say is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -11,7 +12,7 @@ pub struct RateLimits {
     pub requests: Window,
     /// Tokens.
     pub tokens: Window,
-    /// `retry-after`.
+    /// `retry-after`: seconds, or a moment.
     pub retry_after: Option<Duration>,
 }
 
@@ -45,7 +46,7 @@ impl RateLimits {
         RateLimits {
             requests: window("requests"),
             tokens: window("tokens"),
-            retry_after: text("retry-after").and_then(seconds),
+            retry_after: retry_after(headers).and_then(|time| Duration::try_from_secs_f64(time).ok()),
         }
     }
 }
@@ -161,6 +162,15 @@ mod tests {
         let passed = Window { limit: Some(50), remaining: Some(49), reset: Some(Duration::ZERO) };
         assert_eq!(limits.requests, passed);
         assert_eq!(limits.tokens.limit, Some(40_000));
+    }
+
+    #[test]
+    fn a_moment_to_retry_after_is_as_far_from_the_answer_as_it_says() {
+        let limits = RateLimits::of(&headers(&[
+            ("date", "Wed, 21 Oct 2015 07:28:00 GMT"),
+            ("retry-after", "Wed, 21 Oct 2015 07:28:42 GMT"),
+        ]));
+        assert_eq!(limits.retry_after, Some(Duration::from_secs(42)));
     }
 
     #[test]
