@@ -95,8 +95,9 @@ def again(it):
     """Whether ours asks somebody more often than LiteLLM, or a client names the model as its own fallback."""
     if it.mode != "litellm" or "asked" not in it.others:
         return False
-    mine, others = (Counter((one["key"], one["body"]["model"]) for one in side["asked"]) for side in (it.mine, it.others))
-    own = it.ask.model in [one for one in it.ask.params.get("fallbacks", ())]
+    groups = {entry["litellm_params"]["api_key"]: entry["model_name"] for entry in it.case.model_list}
+    mine, others = (Counter(groups[one["key"]] for one in side["asked"]) for side in (it.mine, it.others))
+    own = it.ask.model in it.ask.params.get("fallbacks", ())
     return own or any(count > 1 and count > mine[one] for one, count in others.items())
 
 
