@@ -148,7 +148,7 @@ impl Grounds<'_> {
         }
     }
 
-    /// Id, tags, fate and reason of every deployment of the group. A reason that stands above is not
+    /// Id, tags, fate and reason of every deployment of the group that is told of. A reason that stands above is not
     /// repeated.
     fn rows(&self) -> Vec<[String; 4]> {
         let told = self.explanation.verdicts.iter().map(|verdict| {
@@ -156,8 +156,12 @@ impl Grounds<'_> {
                 Reason::Kept { text } => ("kept".to_owned(), text),
                 Reason::Removed { stage, text } => (format!("removed by {stage}"), text),
             };
-            let tags = self.table.deployments()[verdict.deployment.slot()].tags.join(",");
-            [self.id(verdict.deployment).to_owned(), format!("[{tags}]"), kept, text.clone()]
+            // What else a deployment carries is the operator's business: the reason names what counted.
+            let tags = match self.audience {
+                None => format!("[{}]", self.table.deployments()[verdict.deployment.slot()].tags.join(",")),
+                Some(_) => String::new(),
+            };
+            [self.id(verdict.deployment).to_owned(), tags, kept, text.clone()]
         });
         let left_out = self.left_out().map(|left_out| {
             let id = left_out.id.clone().unwrap_or_else(|| "without an id".to_owned());
@@ -210,7 +214,8 @@ fn aligned(rows: &[[String; 4]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (id, tags, kept) = (width(0), width(1), width(2));
     let line = |[a, b, c, d]: &[String; 4]| {
-        format!("  {a:<id$}  {b:<tags$}  {c:<kept$}  {d}").trim_end().to_owned() + "\n"
+        let between = if tags == 0 { "" } else { "  " };
+        format!("  {a:<id$}  {b:<tags$}{between}{c:<kept$}  {d}").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
 }

@@ -123,3 +123,20 @@ async fn a_caller_hears_of_nothing_beyond_its_reach() {
     assert_eq!(all.to_json()["fallbacks"]["general"], json!(["theirs", "open"]));
     assert_eq!(fate(&all.to_json(), "b"), "reserved");
 }
+
+/// What a deployment within reach carries besides is between the operator and those who hold it.
+#[tokio::test]
+async fn a_caller_hears_of_no_tags_but_its_own() {
+    let rig =
+        Rig::new(&[("g", "a", &["teamA", "teamB", "quiet"]), ("g", "c", &["teamA", "quiet"])], &json!({}));
+    rig.router.reserve(Reservations::Known(["teamA".to_owned(), "teamB".to_owned()].into()));
+    for tags in [json!([]), json!(["nope"])] {
+        let call = chat("g", json!({"tags": tags, "enable_tag_filtering": true}));
+        let call = call.by(team(&["teamA"], Policy::default()), HeaderValue::from_static("c"));
+        for call in [call.clone(), call.in_process()] {
+            let own = rig.router.explain(&call).unwrap();
+            let told = format!("{}{}", own.to_json(), own.to_text());
+            assert!(!told.contains("teamB") && !told.contains("quiet"), "{told}");
+        }
+    }
+}
