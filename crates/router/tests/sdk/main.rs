@@ -7,6 +7,7 @@
     reason = "whatever goes wrong here is a failed test, and a test fails by panicking"
 )]
 
+mod books;
 mod configuration;
 mod deadlines;
 mod failures;
