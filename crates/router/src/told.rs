@@ -221,8 +221,10 @@ impl Refused<'_> {
     }
 
     fn no_healthy(self) -> String {
-        // By then LiteLLM has replaced an alias, and tells it as the group that it received.
-        let (model, received) = (self.snapshot.table.behind_alias(self.model), self.received());
+        // By then LiteLLM has replaced an alias, and tells it as the group that it received. What an alias
+        // stands for is the operator's business.
+        let model = if self.is_privy() { self.snapshot.table.behind_alias(self.model) } else { self.model };
+        let received = self.received();
         format!(
             "litellm.BadRequestError: You passed in model={model}. There are no healthy deployments for this model. {received}"
         )
@@ -268,7 +270,8 @@ impl Refused<'_> {
                     help.push_str(". ");
                 }
             }
-            if self.snapshot.left_out.iter().any(|left_out| left_out.group == self.model) {
+            let group = self.snapshot.table.behind_alias(self.model);
+            if self.snapshot.left_out.iter().any(|left_out| left_out.group == group) {
                 help.push_str("Deployments of this name were left out of the configuration; ");
                 help.push_str(if self.in_process {
                     "the router's diagnostics say why. "

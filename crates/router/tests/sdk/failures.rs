@@ -23,6 +23,20 @@ async fn an_unknown_model_is_told_as_litellms_router_tells_it() {
 }
 
 #[tokio::test]
+async fn what_an_alias_stands_for_is_told_to_the_operator_alone() {
+    let upstream = FakeUpstream::start();
+    let list = [at(&upstream, "g", "a"), at(&upstream, "hidden", "b").param("timeout", "soon")];
+    let router =
+        builder().model_list(list).alias("nick", "hidden").ignore_invalid_deployments(true).build().unwrap();
+    let error = router.completion(ask("nick")).await.unwrap_err();
+    assert!(error.message().contains("You passed in model=hidden."), "{error}");
+    assert!(error.help().unwrap().contains("left out"), "{error}");
+    let error = router.completion(ask("nick").caller(Caller::confined())).await.unwrap_err();
+    assert!(error.message().contains("You passed in model=nick."), "{error}");
+    assert!(!error.to_string().contains("hidden"), "{error}");
+}
+
+#[tokio::test]
 async fn tags_that_fit_nothing_name_those_that_would() {
     let upstream = FakeUpstream::start();
     let list = [at(&upstream, "g", "a").tags(["free", "eu"])];
