@@ -315,8 +315,9 @@ def test_a_mocked_response(one, hello, upstream):
     assert "".join(
         chunk.choices[0].delta.content or "" for chunk in one.completion("m", hello, mock_response="canned", stream=True)
     ) == "canned"
-    with pytest.raises(KeyError):
+    with pytest.raises(tagrail.InternalServerError) as raised:
         one.completion("m", hello, mock_response=KeyError("x"))
+    assert isinstance(raised.value.__cause__, KeyError)
     assert upstream.seen == []
 
 

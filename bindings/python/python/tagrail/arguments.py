@@ -153,6 +153,31 @@ def value(settings: Mapping[str, Any], name: str) -> Any:
     return None if not found and name in _EMPTY_IS_NONE else found
 
 
+def refused(error: TypeError, document: Mapping[str, Any]) -> TypeError:
+    """The error of the compiled part about a value that a configuration cannot hold, with the value's place."""
+    for section in ("model_list", "router_settings", "general_settings"):
+        place = _unsayable(document.get(section), section)
+        if place is not None:
+            advice = ""
+            if place.endswith(".mock_response"):
+                advice = "; a deployment answers with a text, give an exception as `mock_response` of a call"
+            return TypeError(f"{place}: {error}{advice}")
+    return error
+
+
+def _unsayable(value: Any, place: str) -> str | None:
+    """Where in this something stands that JSON has no value for."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return None
+    if isinstance(value, Mapping):
+        parts = ((item, f"{place}.{name}") for name, item in value.items())
+    elif isinstance(value, (list, tuple)):
+        parts = ((item, f"{place}[{index}]") for index, item in enumerate(value))
+    else:
+        return place
+    return next((found for item, there in parts if (found := _unsayable(item, there)) is not None), None)
+
+
 def warn_of_arguments(given: Mapping[str, Any], *, stacklevel: int) -> None:
     """Says which arguments have no effect."""
     for name, instead in _NO_EFFECT.items():

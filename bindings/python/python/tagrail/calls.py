@@ -126,6 +126,10 @@ async def _awaited(operation: Operation, keywords: dict[str, Any]) -> Any:
 
 def _attempts(keywords: dict[str, Any]) -> list[dict[str, Any]]:
     """What to ask one after the other, until somebody answers."""
+    if "mock_response" in keywords or "mock_timeout" in keywords:
+        from .mocks import refuse
+
+        refuse(keywords)
     fallbacks = keywords.pop("fallbacks", None) or ()
     if keywords.pop("disable_fallbacks", None):
         fallbacks = ()

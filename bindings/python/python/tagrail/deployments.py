@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+from .keywords import seconds
+
 _MARK = "os.environ/"
 # What an object does not show of itself in a log.
 _SECRET = ("key", "secret", "token", "password", "credential", "headers")
@@ -141,6 +143,14 @@ class ModelGroupInfo(Record):
     tpm: int | None = None
     rpm: int | None = None
     configurable_clientside_auth_params: Any = None
+    # What a model can do is not known here: None, where LiteLLM says False or what its table says.
+    supports_vision: bool | None = None
+    supports_function_calling: bool | None = None
+    supports_parallel_function_calling: bool | None = None
+    supports_reasoning: bool | None = None
+    supports_web_search: bool | None = None
+    supports_url_context: bool | None = None
+    supported_openai_params: list[str] | None = None
 
 
 class Fleet:
@@ -247,6 +257,8 @@ def plain(value: Any) -> Any:
     dump = getattr(value, "model_dump", None)
     if dump is not None and not isinstance(value, type):
         return without_none(plain(dump(exclude_none=True)))
+    if type(value).__name__ == "Timeout":
+        return seconds(value)
     return value
 
 

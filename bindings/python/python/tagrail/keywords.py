@@ -50,16 +50,14 @@ def _converted(name: str, value: Any) -> Any:
 
         return of_model(value)
     if name in ("timeout", "request_timeout", "stream_timeout"):
-        return _seconds(value)
-    if name == "mock_response" and isinstance(value, BaseException):
-        raise value
+        return seconds(value)
     return value
 
 
-def _seconds(value: Any) -> Any:
+def seconds(value: Any) -> Any:
     """The limit on waiting for an answer, of httpx's Timeout."""
     for part in ("read", "connect"):
-        seconds = getattr(value, part, None)
-        if seconds is not None:
-            return seconds
+        limit = getattr(value, part, None)
+        if limit is not None:
+            return limit
     return None if hasattr(value, "read") else value

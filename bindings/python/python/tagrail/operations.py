@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from . import arguments
 from .caller import held
 from .introspection import Introspection
 from .keywords import body
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from .responses import EmbeddingResponse, ModelResponse, TextCompletionResponse
 
 Messages = list[dict[str, Any]]
+
+# Keywords that are looked at before the call: see `_rare`.
+_RARE = frozenset({
+    "specific_deployment", "mock_response", "mock_timeout", "mock_tool_calls", "mock_delay", "mock_testing_fallbacks",
+    "mock_testing_context_fallbacks", "mock_testing_content_policy_fallbacks", "mock_testing_rate_limit_error",
+})  # fmt: skip
 
 
 class Operations(Introspection):
@@ -208,8 +215,8 @@ class Operations(Introspection):
 
     # ---- how ---------------------------------------------------------------
     def _asked(self, operation: Operation, keywords: dict[str, Any], caller: Caller | None) -> Any:
-        if "specific_deployment" in keywords:
-            self._aim(keywords)
+        if not _RARE.isdisjoint(keywords):
+            keywords = self._rare(keywords, caller)
         reply = self._core.call(operation, body(operation, keywords), held(caller))
         return Stream(operation, reply) if reply.streams else WHOLE[operation]._of(reply)
 
@@ -217,10 +224,23 @@ class Operations(Introspection):
         self, operation: Operation, keywords: dict[str, Any], caller: Caller | None
     ) -> Coroutine[Any, Any, Reply]:
         """The call under way. Not awaited here: every coroutine on the way costs as much as the rest of this."""
-        if "specific_deployment" in keywords:
-            self._aim(keywords)
+        if not _RARE.isdisjoint(keywords):
+            keywords = self._rare(keywords, caller)
         answered = _answered or _found_answered()
         return answered(self._core, operation, body(operation, keywords), held(caller))
+
+    def _rare(self, keywords: dict[str, Any], caller: Caller | None) -> dict[str, Any]:
+        """The keywords of a call that says where it is to go, or that it is to fail."""
+        from .mocks import redirect, refuse
+
+        if "specific_deployment" in keywords:
+            self._aim(keywords)
+        refuse(keywords)
+
+        def fallbacks(asked: dict[str, Any]) -> Any:
+            return self.explain(caller=caller, **asked).fallbacks
+
+        return redirect(keywords, arguments.value(self._settings, "num_retries"), fallbacks)
 
     async def _aasked_chat(self, model: str, messages: Any, stream: bool, keywords: dict[str, Any]) -> Any:
         said = {**keywords, "model": model, "messages": messages}
@@ -263,7 +283,9 @@ class Completions:
         self._router = router
 
     def create(self, messages: Any, model: str, **keywords: Any) -> Any:
-        """`router.completion`."""
+        """`router.completion`; `router.acompletion` with `default_litellm_params={"acompletion": True}`."""
+        if arguments.value(self._router._settings, "default_litellm_params").get("acompletion"):
+            return self._router.acompletion(model, messages, **keywords)
         return self._router.completion(model, messages, **keywords)
 
     async def acreate(self, messages: Any, model: str, **keywords: Any) -> Any:

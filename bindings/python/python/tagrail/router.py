@@ -16,6 +16,7 @@ from . import arguments, deployments
 from ._core import Core
 from .deployments import Deployment, Fleet
 from .operations import Operations
+from .policies import AllowedFailsPolicy as AllowedFailsPolicy, RetryPolicy as RetryPolicy
 
 
 class _Setting:
@@ -139,7 +140,7 @@ class Router(Operations):
         documents = _documents(model_list or ())
         settings = arguments.taken(given)
         _prepare_failures()
-        self._begin(Core(self._document(documents, settings), os.environ), documents, settings)
+        self._begin(_core(self._document(documents, settings)), documents, settings)
 
     @property
     def model_list(self) -> list[dict[str, Any]]:
@@ -245,7 +246,7 @@ class Router(Operations):
         """Nothing has to be done: a router is in no list of the process."""
 
     def _anew(self) -> Core:
-        return Core(self._document(self._fleet.documents, self._settings), os.environ)
+        return _core(self._document(self._fleet.documents, self._settings))
 
     def _document(self, documents: Sequence[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
         return arguments.document(documents, settings, strict=self._strict, base=self._base)
@@ -262,10 +263,21 @@ class Router(Operations):
             listed = self._fleet.documents if documents is None else documents
             settings = self._settings if settings is None else settings
             known = self._core.diagnostics()
-            self._core.replace(self._document(listed, settings))
+            document = self._document(listed, settings)
+            try:
+                self._core.replace(document)
+            except TypeError as error:
+                raise arguments.refused(error, document) from None
             self._settings, self._fleet = settings, self._deployed(self._core, listed)
             new = [found for found in self._core.diagnostics() if found not in known]
         arguments.warn_of_findings(new, stacklevel=3)
+
+
+def _core(document: dict[str, Any]) -> Core:
+    try:
+        return Core(document, os.environ)
+    except TypeError as error:
+        raise arguments.refused(error, document) from None
 
 
 def _prepare_failures() -> None:
