@@ -104,6 +104,8 @@ pub struct Loaded {
     /// The configuration as written: includes merged, `os.environ/NAME` not looked up. It holds secrets.
     /// There whenever `spec` is.
     pub document: Option<serde_json::Value>,
+    /// Whether `document` is all that was written, and no file that it includes is missing.
+    pub is_whole: bool,
 }
 
 /// Loads a file and what it includes, for a gateway.
@@ -139,6 +141,7 @@ fn loaded(host: Host, source: Source<'_>, env: Env<'_>, holdings: Option<&Holdin
         Source::Text(text, name) => file::read_text(text, name, &mut sources, &mut findings),
         Source::Value(document) => document::read(document, &mut findings),
     };
+    let is_whole = file.is_some() && !findings.refused();
     let (mut resolved, mut spec, mut document) = (None, None, None);
     if let Some(file) = file {
         document = Some(serde_json::Value::Object(file.to_json()));
@@ -149,7 +152,7 @@ fn loaded(host: Host, source: Source<'_>, env: Env<'_>, holdings: Option<&Holdin
         }
         spec = Some(outcome.spec);
     }
-    Loaded { resolved, spec, diagnostics: findings.into_diagnostics(), sources, document }
+    Loaded { resolved, spec, diagnostics: findings.into_diagnostics(), sources, document, is_whole }
 }
 
 /// The keys that have an effect, in no order: what `config.example.yaml` explains.

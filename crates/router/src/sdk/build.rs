@@ -204,7 +204,8 @@ fn laid_over(
     if over.is_empty() {
         return Ok(loaded);
     }
-    let Loaded { document: Some(mut document), .. } = loaded else {
+    // What is missing of it cannot be missed any more once it is a value.
+    let Loaded { document: Some(mut document), is_whole: true, .. } = loaded else {
         return Err(ConfigError::of(loaded.diagnostics, loaded.sources));
     };
     for (section, value) in over {

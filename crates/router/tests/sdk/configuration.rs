@@ -1,6 +1,7 @@
 //! A configuration is whole, or it is refused with everything that is wrong with it.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tagrail::config::Severity;
@@ -8,6 +9,8 @@ use tagrail::{Deployment, Outcome, Recorder, Router};
 use tagrail_testkit::FakeUpstream;
 
 use crate::{ask, at, builder};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn typed_and_plain_deployments_are_the_same() {
@@ -74,6 +77,25 @@ router_settings: {num_retries: 1}
     assert!(error.to_string().contains("none.yaml"), "{error}");
     let error = Router::from_yaml("model_list:\n  - model_name: g\n").map(drop).unwrap_err();
     assert!(error.render(false).contains("config.yaml:2"), "{}", error.render(false));
+}
+
+/// What is laid over a file does not hide that the file is not whole.
+#[test]
+fn a_file_that_includes_what_is_not_there_is_refused_under_settings_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, "include: [models.yaml]\nrouter_settings: {num_retries: 1}\n").unwrap();
+    for build in [builder().file(&path), builder().file(&path).tag_filtering(true).cooldown_time(MINUTE)] {
+        let error = build.ignore_invalid_deployments(true).build().map(drop).unwrap_err();
+        assert!(error.to_string().contains("models.yaml"), "{error}");
+    }
+    std::fs::write(
+        folder.path().join("models.yaml"),
+        "model_list: [{model_name: g, litellm_params: {model: openai/a, api_key: k}}]\n",
+    )
+    .unwrap();
+    let router = builder().file(&path).tag_filtering(true).build().unwrap();
+    assert_eq!((router.model_names(), router.snapshot().router.num_retries), (vec!["g".to_owned()], 1));
 }
 
 #[tokio::test]
