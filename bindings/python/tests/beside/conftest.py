@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import logging
 import os
 
 import pytest
@@ -27,6 +28,11 @@ DEFAULT = "1:200"
 
 def pytest_addoption(parser):
     parser.addoption("--seeds", default=DEFAULT, help=f"which configurations are made, FIRST:LAST ({DEFAULT})")
+
+
+def pytest_configure(config):
+    # pydantic's opinion of LiteLLM.
+    config.addinivalue_line("filterwarnings", "ignore:Accessing the:DeprecationWarning")
 
 
 def pytest_generate_tests(metafunc):
@@ -48,6 +54,8 @@ def litellm(server, loop):
     from sides import Litellm
 
     litellm.suppress_debug_info = True
+    for name in ("LiteLLM", "LiteLLM Router"):
+        logging.getLogger(name).disabled = True
     return Litellm(server, loop)
 
 

@@ -20,7 +20,7 @@ REGEXES = ["wren", "^User-Agent: wren/", "(?i)OTTER", "heron", "otter.*2$"]
 # Names that are known to price tables, to be found with and without their provider.
 KNOWN = ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5"]
 # What the provider answers to, see provider.py; the first is the usual.
-SAYS = ["plain"] * 6 + ["tools", "long", "length", "two", "details", "reasoning", "limits", "null"]
+SAYS = ["plain"] * 6 + ["tools", "long", "length", "two", "details", "details", "reasoning", "limits", "null"]
 # How a deployment's provider fails, see provider.py.
 RETRIED = ["408", "429", "500", "502", "503", "529", "401", "403", "409", "hangup"]
 SETTLED = ["400", "404", "422", "context", "policy"]
@@ -73,7 +73,7 @@ class Case:
         self.seed, self.random = seed, random.Random(seed)
         self.prefix = self.pick(PREFIXES)
         self.fails = self.chance(0.45)
-        self.with_regex = self.chance(0.15)
+        self.with_regex = self.chance(0.25)
         self.groups = list(dict.fromkeys(self.group_name() for _ in range(self.random.randint(1, 4))))
         if self.chance(0.12):
             self.groups.append("*")
@@ -131,7 +131,7 @@ class Case:
             params["order"] = self.pick([1, 2])
         if self.chance(0.08):
             params.update(self.pick([{"temperature": 0.25}, {"max_tokens": 9}, {"temperature": 0.5, "top_p": 0.5}]))
-        if self.chance(0.06):
+        if self.chance(0.12):
             params.update(input_cost_per_token=1e-06, output_cost_per_token=2e-06)
         if self.chance(0.1):
             info["allow_fail_open"] = True
@@ -227,7 +227,7 @@ class Case:
 
     def called(self, group):
         """A name that a group takes."""
-        fills = lambda: self.pick([self.words(1), self.words(2), "", "new", "gpt-4o"])  # noqa: E731
+        fills = lambda: self.pick([self.words(1), self.words(2), "", "new", "gpt-4o", "s*r"])  # noqa: E731
         return "".join(part if part != "*" else fills() for part in group.replace("*", "\0*\0").split("\0")) or "ka"
 
     def name(self):
