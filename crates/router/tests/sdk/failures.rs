@@ -1,9 +1,14 @@
 //! Errors say whose fault it was.
 
-use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
-use tagrail::routing::Reservations;
-use tagrail::{Caller, Completion, Embedding, Error, Fault};
+
+use serde_json::json;
+use tagrail::routing::{RequestTag, Reservations};
+use tagrail::{
+    Allowance, AllowanceFacts, Caller, Completion, Embedding, Error, Fault, Need, OverLimit, Reservation,
+    Used,
+};
 use tagrail_testkit::{FakeUpstream, Reply};
 
 use crate::{ask, at, builder};
@@ -111,6 +116,40 @@ async fn upstreams_failures_are_told_apart() {
     assert_eq!((reset.fault(), reset.status()), (Fault::Upstream, 500));
 }
 
+/// Whatever a provider writes there.
+#[tokio::test]
+async fn a_wait_beyond_all_measure_is_an_hour() {
+    let upstream = FakeUpstream::start();
+    let router = builder()
+        .model_list([at(&upstream, "g", "a")])
+        .num_retries(0)
+        .disable_cooldowns(true)
+        .build()
+        .unwrap();
+    for (said, told) in
+        [("1e300", Some(3600)), ("4000", Some(3600)), ("-1", None), ("NaN", None), ("7", Some(7))]
+    {
+        upstream.reply(Reply::error(429).header("retry-after", said));
+        let error = router.completion(ask("g")).await.unwrap_err();
+        assert_eq!(error.retry_after(), told.map(Duration::from_secs), "{said}");
+        error.rate_limits();
+    }
+}
+
+#[tokio::test]
+async fn a_caller_is_told_of_no_fallback_that_it_could_not_ask_for() {
+    let upstream = FakeUpstream::start();
+    let list =
+        [at(&upstream, "g", "a"), at(&upstream, "open", "b"), at(&upstream, "closed", "c").tags(["t"])];
+    let router = builder().model_list(list).fallbacks("g", ["open", "closed"]).reserved_tags(["t"]);
+    let router = router.tag_filtering(true).num_retries(0).disable_cooldowns(true).build().unwrap();
+    upstream.otherwise(Reply::error(500));
+    let error = router.completion(ask("g")).await.unwrap_err();
+    assert!(error.message().ends_with("Fallbacks=['open', 'closed']"), "{error}");
+    let error = router.completion(ask("g").caller(Caller::confined())).await.unwrap_err();
+    assert!(error.message().ends_with("Fallbacks=['open']"), "{error}");
+}
+
 #[tokio::test]
 async fn what_cools_says_for_how_long() {
     let upstream = FakeUpstream::start();
@@ -150,6 +189,73 @@ async fn what_only_the_operator_can_change_is_the_operators() {
     assert!(matches!(error, Error::NoDeployments(_)), "{error:?}");
     assert_eq!(error.fault(), Fault::Operator);
     assert!(error.help().unwrap().contains("diagnostics"), "{error}");
+}
+
+/// A budget that is kept, and has room for so many calls.
+struct Budget(usize);
+
+struct Place;
+
+impl Allowance for Budget {
+    fn reserve(&self, _: &Need<'_>) -> Result<Box<dyn Reservation>, OverLimit> {
+        let over = || OverLimit {
+            kind: "budget_exceeded",
+            message: "nothing is left".to_owned(),
+            retry_after: Some(Duration::from_secs(9)),
+            headers: Vec::new(),
+        };
+        if self.0 > 0 { Ok(Box::new(Place)) } else { Err(over()) }
+    }
+
+    fn has_budget(&self, _: &[RequestTag<'_>]) -> bool {
+        true
+    }
+
+    fn facts(&self) -> AllowanceFacts {
+        AllowanceFacts::default()
+    }
+}
+
+impl Reservation for Place {
+    fn extend(&mut self, _: &Need<'_>) -> Result<(), OverLimit> {
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, _: Used) {}
+}
+
+#[tokio::test]
+async fn a_callers_budget_is_the_callers_and_a_missing_price_the_operators() {
+    let upstream = FakeUpstream::start();
+    let list = [at(&upstream, "dear", "a").price(1.0, 1.0), at(&upstream, "unlisted", "nobody-lists-this")];
+    let router = builder().model_list(list).build().unwrap();
+    let caller = |calls| Caller { allowance: Some(Arc::new(Budget(calls))), ..Caller::confined() };
+    router.completion(ask("dear").caller(caller(1))).await.unwrap();
+    let error = router.completion(ask("dear").caller(caller(0))).await.unwrap_err();
+    assert!(matches!(error, Error::OverLimit(_)), "{error:?}");
+    assert_eq!((error.fault(), error.status()), (Fault::Caller, 429));
+    assert_eq!((error.message(), error.retry_after()), ("nothing is left", Some(Duration::from_secs(9))));
+    let error = router.completion(ask("unlisted").caller(caller(1))).await.unwrap_err();
+    assert!(matches!(error, Error::Unpriced(_)), "{error:?}");
+    assert_eq!((error.fault(), error.status()), (Fault::Operator, 403));
+    assert_eq!(upstream.models(), ["a"]);
+}
+
+#[tokio::test]
+async fn what_a_wildcard_makes_of_a_name_may_lead_nowhere() {
+    let upstream = FakeUpstream::start();
+    let router =
+        builder().model_list([at(&upstream, "*", "*").param("model", "*").id("any")]).build().unwrap();
+    // A provider that is known, and not spoken yet; and one that nobody knows.
+    for (model, status, fault) in [("azure/x", 501, Fault::Operator), ("nobody/x", 400, Fault::Caller)] {
+        let error = router.completion(ask(model)).await.unwrap_err();
+        assert!(matches!(error, Error::Upstream(_)), "{error:?}");
+        assert_eq!((error.status(), error.fault()), (status, fault), "{error:?}");
+    }
+    let error = router.completion(ask("any")).await.unwrap_err();
+    assert!(matches!(error, Error::UnknownModel(_)), "{error:?}");
+    assert_eq!((error.status(), error.fault()), (400, Fault::Caller));
+    assert!(upstream.requests().is_empty());
 }
 
 #[tokio::test]

@@ -134,6 +134,13 @@ fn a_compiled_configuration_has_no_list_to_change() {
     let router = Router::new(resolved, std::sync::Arc::new(()));
     let error = router.add_deployment(Deployment::new("h", "openai/b")).unwrap_err();
     assert!(error.to_string().contains("Router::replace"), "{error}");
+    // Nor has one that was replaced by such, whatever it began with.
+    let resolved = tagrail::config::load_value(&config, &|_| None).resolved.unwrap();
+    let router = builder().model_list([Deployment::new("f", "openai/f").api_key("k")]).build().unwrap();
+    router.replace(resolved);
+    assert!(router.add_deployment(Deployment::new("h", "openai/b")).is_err());
+    assert_eq!(router.model_names(), ["g"]);
+    assert!(router.model_list().is_empty() && router.diagnostics().is_empty());
 }
 
 /// A configuration takes `id: 7` for the id `7`, and so does every change of it.
