@@ -1,5 +1,6 @@
 //! One router: its configuration, and how calls begin.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +36,7 @@ pub(crate) fn check(
         (None, Some(document)) => Source::Document(json::value(document)?),
         _ => return Err(PyValueError::new_err("check takes either a path or a document")),
     };
-    let loaded = source.load(environ);
+    let loaded = source.load(environ)?;
     let report = config::Report::of(&loaded);
     let mut answer = report.to_json();
     answer["text"] = report.to_text(&source.name(), Reader::Program).into();
@@ -67,15 +68,27 @@ enum Source {
 }
 
 impl Source {
-    fn load(&self, environ: &Bound<'_, PyAny>) -> Loaded {
+    /// # Errors
+    /// What the environment raised when it was asked, and Ctrl-C meanwhile.
+    fn load(&self, environ: &Bound<'_, PyAny>) -> PyResult<Loaded> {
+        let raised = RefCell::new(None);
         let env = |name: &str| {
-            let value = environ.call_method1(intern!(environ.py(), "get"), (name,)).ok()?;
-            value.extract::<Option<String>>().ok()?
+            if raised.borrow().is_some() {
+                return None;
+            }
+            match environ.call_method1(intern!(environ.py(), "get"), (name,)) {
+                Ok(value) => value.extract::<Option<String>>().ok()?,
+                Err(error) => {
+                    raised.replace(Some(error));
+                    None
+                }
+            }
         };
-        match self {
+        let loaded = match self {
             Source::Document(document) => config::load_value(document, &env),
             Source::File(path) => config::load_for(Host::Program, config::Source::File(path), &env),
-        }
+        };
+        raised.into_inner().map_or(Ok(loaded), Err)
     }
 
     /// What it is called in a report.
@@ -89,7 +102,7 @@ impl Source {
 
 impl State {
     fn open(py: Python<'_>, source: Source, environ: &Bound<'_, PyAny>) -> PyResult<State> {
-        let Loaded { resolved, diagnostics, document, .. } = source.load(environ);
+        let Loaded { resolved, diagnostics, document, .. } = source.load(environ)?;
         let Some(resolved) = resolved else { return Err(refused(py, &diagnostics)) };
         // What is in use is what the file said when it was read, in a child of a fork too.
         let source = document.map_or(source, Source::Document);
@@ -182,9 +195,14 @@ impl Core {
             router.reserve(reserved.clone());
         }
         own.reserved = reserved;
-        let router = own.router.clone();
-        let former = std::mem::replace(&mut *self.state(), own);
-        drop(former);
+        let mut state = self.state();
+        // Another thread may have been quicker, and have changed its router since.
+        if state.generation != generation() {
+            std::mem::swap(&mut *state, &mut own);
+        }
+        let router = state.router.clone();
+        drop(state);
+        drop(own);
         router.ok_or_else(|| failure::closed(py))
     }
 
@@ -229,7 +247,7 @@ impl Core {
         let py = document.py();
         let source = Source::Document(json::value(document)?);
         let router = self.router(py)?;
-        let Loaded { resolved, diagnostics, .. } = source.load(self.environ.bind(py));
+        let Loaded { resolved, diagnostics, .. } = source.load(self.environ.bind(py))?;
         let Some(resolved) = resolved else { return Err(refused(py, &diagnostics)) };
         let mut state = self.state();
         router.replace(resolved);
@@ -253,8 +271,9 @@ impl Core {
     fn deployments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let snapshot = self.router(py)?.snapshot();
         let list = PyList::empty(py);
-        let is_left_out =
-            |id: &str, place| snapshot.left_out.iter().any(|it| it.place == place && it.id.as_deref() == Some(id));
+        let is_left_out = |id: &str, place| {
+            snapshot.left_out.iter().any(|it| it.place == place && it.id.as_deref() == Some(id))
+        };
         for (spec, settings) in snapshot.table.deployments().iter().zip(&snapshot.deployments) {
             if is_left_out(&spec.id, settings.place) {
                 continue;

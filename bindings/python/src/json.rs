@@ -1,12 +1,13 @@
-//! Python's values to JSON and back, without a detour through Python's own `json`.
+//! Python's values to JSON, without a detour through Python's own `json`; `json/read.rs` is the way back.
 
-use std::fmt;
+mod read;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyNone, PyString, PyTuple};
-use pyo3::{IntoPyObjectExt, intern};
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+
+pub(crate) use read::{parsed, told};
 
 /// Deeper values are no request; a list that holds itself ends here.
 const DEEPEST: u32 = 200;
@@ -15,9 +16,9 @@ const DEEPEST: u32 = 200;
 pub(crate) fn body(fields: &Bound<'_, PyDict>) -> PyResult<Vec<u8>> {
     let mut out = Vec::with_capacity(512);
     out.push(b'{');
-    for (key, value) in fields {
+    each(fields, |key, value| {
         if value.is_none() {
-            continue;
+            return Ok(());
         }
         let written = match value.cast_exact::<PyList>() {
             Ok(messages) if key.eq(intern!(fields.py(), "messages"))? => {
@@ -25,8 +26,8 @@ pub(crate) fn body(fields: &Bound<'_, PyDict>) -> PyResult<Vec<u8>> {
             }
             _ => member(&key, &value, &mut out, 0),
         };
-        written.map_err(|error| named(fields.py(), &key, error))?;
-    }
+        written.map_err(|error| named(fields.py(), &key, error))
+    })?;
     out.push(b'}');
     Ok(out)
 }
@@ -43,11 +44,12 @@ fn conversation(key: &Bound<'_, PyAny>, messages: &Bound<'_, PyList>, out: &mut 
         match message.cast_exact::<PyDict>() {
             Ok(fields) => {
                 out.push(b'{');
-                for (key, value) in fields {
-                    if !value.is_none() {
-                        member(&key, &value, out, 2)?;
-                    }
-                }
+                each(
+                    fields,
+                    |key, value| {
+                        if value.is_none() { Ok(()) } else { member(&key, &value, out, 2) }
+                    },
+                )?;
                 out.push(b'}');
             }
             Err(_) => write(&message, out, 2)?,
@@ -164,10 +166,26 @@ fn other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: u32) -> PyResult<()
 
 fn dict(map: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: u32) -> PyResult<()> {
     out.push(b'{');
-    for (key, value) in map {
-        member(&key, &value, out, depth)?;
-    }
+    each(map, |key, value| member(&key, &value, out, depth))?;
     out.push(b'}');
+    Ok(())
+}
+
+/// Every member of a dict. Writing one may run Python, and that, or another thread meanwhile, may change the
+/// dict: which is their mistake, and no reason to panic as the iterator does.
+fn each<'py>(
+    map: &Bound<'py, PyDict>,
+    mut see: impl FnMut(Bound<'py, PyAny>, Bound<'py, PyAny>) -> PyResult<()>,
+) -> PyResult<()> {
+    let size = map.len();
+    let mut members = map.iter();
+    for _ in 0..size {
+        if map.len() != size {
+            return Err(PyRuntimeError::new_err("dictionary changed size during iteration"));
+        }
+        let Some((key, value)) = members.next() else { break };
+        see(key, value)?;
+    }
     Ok(())
 }
 
@@ -223,7 +241,10 @@ fn integer(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> PyResult<()> {
     match number.extract::<i64>() {
         Ok(number) => serialized(&number, out),
         Err(_) => {
-            out.extend_from_slice(number.str()?.to_str()?.as_bytes());
+            // int's own: what a subclass calls itself is no number.
+            let digits =
+                number.py().get_type::<PyInt>().call_method1(intern!(number.py(), "__repr__"), (number,));
+            out.extend_from_slice(digits?.cast::<PyString>()?.to_str()?.as_bytes());
             Ok(())
         }
     }
@@ -231,143 +252,4 @@ fn integer(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> PyResult<()> {
 
 fn serialized<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> PyResult<()> {
     serde_json::to_writer(out, value).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
-/// JSON as Python's own dicts, lists, texts and numbers.
-///
-/// # Errors
-/// `ValueError`: it is no JSON.
-pub(crate) fn parsed(py: Python<'_>, text: &[u8]) -> PyResult<Py<PyAny>> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let read =
-        Builder(py).deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    read.map(Bound::unbind).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
-/// A value that is there already, for Python.
-pub(crate) fn told(py: Python<'_>, value: &serde_json::Value) -> PyResult<Py<PyAny>> {
-    let built = Builder(py).deserialize(value);
-    built.map(Bound::unbind).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
-#[derive(Clone, Copy)]
-struct Builder<'py>(Python<'py>);
-
-impl<'py> Builder<'py> {
-    fn made<E: serde::de::Error>(self, value: impl IntoPyObjectExt<'py>) -> Result<Bound<'py, PyAny>, E> {
-        value.into_bound_py_any(self.0).map_err(E::custom)
-    }
-}
-
-impl<'de, 'py> DeserializeSeed<'de> for Builder<'py> {
-    type Value = Bound<'py, PyAny>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, 'py> Visitor<'de> for Builder<'py> {
-    type Value = Bound<'py, PyAny>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-        Ok(self.0.None().into_bound(self.0))
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Self::Value, E> {
-        self.made(value)
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Self::Value, E> {
-        self.made(value)
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
-        self.made(value)
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
-        self.made(value)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(PyString::new(self.0, text).into_any())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let list = PyList::empty(self.0);
-        while let Some(item) = seq.next_element_seed(self)? {
-            list.append(item).map_err(A::Error::custom)?;
-        }
-        Ok(list.into_any())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let dict = PyDict::new(self.0);
-        while let Some(key) = map.next_key_seed(Key(self.0))? {
-            let value = map.next_value_seed(self)?;
-            dict.set_item(key, value).map_err(A::Error::custom)?;
-        }
-        Ok(dict.into_any())
-    }
-}
-
-/// A member's name. Those that come with every reply are interned; any name would not do, since Python
-/// may keep what is interned for ever, and names are the upstream's to choose.
-struct Key<'py>(Python<'py>);
-
-const USUAL: &[&str] = &[
-    "choices",
-    "completion_tokens",
-    "completion_tokens_details",
-    "content",
-    "created",
-    "data",
-    "delta",
-    "embedding",
-    "finish_reason",
-    "function",
-    "arguments",
-    "id",
-    "index",
-    "logprobs",
-    "message",
-    "model",
-    "name",
-    "object",
-    "prompt_tokens",
-    "prompt_tokens_details",
-    "refusal",
-    "role",
-    "service_tier",
-    "system_fingerprint",
-    "text",
-    "tool_calls",
-    "total_tokens",
-    "type",
-    "usage",
-];
-
-impl<'de, 'py> DeserializeSeed<'de> for Key<'py> {
-    type Value = Bound<'py, PyString>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de, 'py> Visitor<'de> for Key<'py> {
-    type Value = Bound<'py, PyString>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a member")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(if USUAL.contains(&text) { PyString::intern(self.0, text) } else { PyString::new(self.0, text) })
-    }
 }
