@@ -169,21 +169,30 @@ impl Mailbox {
     }
 
     fn deliver(&self, py: Python<'_>) -> PyResult<()> {
+        // A child of a fork that runs its parent's loop on has the same descriptors: what is read there, the
+        // parent would wait for.
+        if self.0.generation != generation() {
+            return Ok(());
+        }
+        let mut failed = None;
         for (number, parcel) in self.0.take() {
             let Some(future) = self.0.waiting().remove(&number) else { continue };
-            let future = future.bind(py);
-            let set = match opened(py, parcel) {
-                Ok(value) => future.call_method1(intern!(py, "set_result"), (value,)),
-                Err(error) => future.call_method1(intern!(py, "set_exception"), (error.into_value(py),)),
-            };
-            if let Err(error) = set {
-                // Cancelled, and whoever cancelled it has not come to say so here yet.
-                if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-                    return Err(error);
-                }
+            let Some(opened) = opened(py, parcel, &self.0, number, &future) else { continue };
+            // One future's failure is not to keep the others from being told.
+            if let Err(error) = told(future.bind(py), opened) {
+                failed.get_or_insert(error);
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn close(&self) {
+        if self.0.generation != generation() {
+            return;
+        }
+        // Dropped unlocked: it may be the last that holds their tasks.
+        let abandoned = std::mem::take(&mut *self.0.waiting());
+        drop(abandoned);
     }
 
     fn submit(
@@ -197,9 +206,10 @@ impl Mailbox {
     ) -> PyResult<Ticket> {
         let post = self.of_this_process(py)?;
         let started = core.start(py, operation, body, caller)?;
+        let runtime = handle()?;
         let number = post.await_for(future);
         let promise = Promise { post: post.clone(), number, kept: false };
-        let task = handle()?.spawn(async move { promise.keep(started.landing().await) });
+        let task = runtime.spawn(async move { promise.keep(started.landing().await) });
         Ok(Ticket { post: post.clone(), number, call: Some(task.abort_handle()) })
     }
 
@@ -218,11 +228,41 @@ impl Mailbox {
     }
 }
 
-fn opened(py: Python<'_>, parcel: Parcel) -> PyResult<Py<PyAny>> {
+/// What a future is told; nothing, where another reader of the stream was quicker and it has to wait on.
+fn opened(
+    py: Python<'_>,
+    parcel: Parcel,
+    post: &Arc<Post>,
+    number: u64,
+    future: &Py<PyAny>,
+) -> Option<PyResult<Py<PyAny>>> {
     match parcel {
-        Parcel::Landing(landing) => Ok(Bound::new(py, landing.reply(py)?)?.into_any().unbind()),
-        Parcel::Lost => Err(lost()),
-        Parcel::Chunk(incoming) => incoming.take(py).unwrap_or_else(|| Err(failure::closed(py))),
+        Parcel::Landing(landing) => Some(
+            landing.reply(py).and_then(|reply| Bound::new(py, reply)).map(|reply| reply.into_any().unbind()),
+        ),
+        Parcel::Lost => Some(Err(lost())),
+        Parcel::Chunk(incoming) => {
+            let next = incoming.take(py);
+            if next.is_none() {
+                post.waiting().insert(number, future.clone_ref(py));
+                incoming.watch(Watcher::Loop(post.clone(), number));
+            }
+            next
+        }
+    }
+}
+
+/// Sets a future.
+fn told(future: &Bound<'_, PyAny>, opened: PyResult<Py<PyAny>>) -> PyResult<()> {
+    let py = future.py();
+    let set = match opened {
+        Ok(value) => future.call_method1(intern!(py, "set_result"), (value,)),
+        Err(error) => future.call_method1(intern!(py, "set_exception"), (error.into_value(py),)),
+    };
+    match set {
+        // Cancelled, and whoever cancelled it has not come to say so here yet.
+        Err(error) if !future.call_method0(intern!(py, "done"))?.is_truthy()? => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -240,9 +280,11 @@ impl Ticket {
         if self.post.generation != generation() {
             return;
         }
-        let known = self.post.waiting().remove(&self.number);
-        if let (Some(_), Some(call)) = (known, &self.call) {
+        // A mailbox that was closed knows of no future any more, and the call is under way still.
+        if let Some(call) = &self.call {
             call.abort();
         }
+        let known = self.post.waiting().remove(&self.number);
+        drop(known);
     }
 }

@@ -34,7 +34,8 @@ struct State {
     ready: VecDeque<Bytes>,
     bytes: usize,
     ended: Option<Ended>,
-    watcher: Option<Watcher>,
+    /// More than one, where several threads or tasks read the same stream.
+    watchers: Vec<Watcher>,
     spent: Option<(Option<Usage>, Option<Cost>)>,
 }
 
@@ -123,21 +124,22 @@ impl Incoming {
         self.tell(state);
     }
 
-    /// Tells whoever waits, who then finds what there is.
+    /// Tells all that wait: each finds a chunk, or waits again.
     fn tell(self: &Arc<Incoming>, mut state: MutexGuard<'_, State>) {
-        let watcher = state.watcher.take();
+        let watchers = std::mem::take(&mut state.watchers);
         drop(state);
-        match watcher {
-            Some(Watcher::Thread(filling)) => filling.fill(()),
-            Some(Watcher::Loop(post, number)) => post.post(number, Parcel::Chunk(self.clone())),
-            None => {}
+        for watcher in watchers {
+            match watcher {
+                Watcher::Thread(filling) => filling.fill(()),
+                Watcher::Loop(post, number) => post.post(number, Parcel::Chunk(self.clone())),
+            }
         }
     }
 
     /// Tells this one as soon as there is something; at once, if there is.
     pub(crate) fn watch(self: &Arc<Incoming>, watcher: Watcher) {
         let mut state = self.state();
-        state.watcher = Some(watcher);
+        state.watchers.push(watcher);
         if !state.ready.is_empty() || state.ended.is_some() {
             self.tell(state);
         }

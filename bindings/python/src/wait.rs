@@ -4,11 +4,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 
-/// How often a waiting thread looks whether it is to stop. Python runs a signal's handler only when the
-/// main thread comes back to it.
+/// How often the main thread looks whether it is to stop: Python runs a signal's handler only when that
+/// thread comes back to it.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How often others do, for whom signals are nothing. A hundred threads that look as often as the main
+/// thread would take the GIL two thousand times a second.
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// Where something is put that a thread waits for.
 struct Slot<T> {
@@ -64,10 +69,11 @@ impl<T: Send> Waiting<T> {
     /// # Errors
     /// What a signal's handler raised, `KeyboardInterrupt` above all.
     pub(crate) fn wait(self, py: Python<'_>) -> PyResult<T> {
+        let mut look = LOOK;
         loop {
             let state = py.detach(|| {
                 let is_open = |state: &mut State<T>| matches!(state, State::Open);
-                let waited = self.0.changed.wait_timeout_while(self.0.state(), LOOK, is_open);
+                let waited = self.0.changed.wait_timeout_while(self.0.state(), look, is_open);
                 std::mem::replace(&mut *waited.unwrap_or_else(PoisonError::into_inner).0, State::Open)
             });
             match state {
@@ -75,8 +81,18 @@ impl<T: Send> Waiting<T> {
                 State::Lost => return Err(lost()),
                 State::Open => py.check_signals()?,
             }
+            if look == LOOK && !is_main_thread(py).unwrap_or(true) {
+                look = SELDOM;
+            }
         }
     }
+}
+
+/// Asked only when a call takes its time.
+fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let threading = py.import(intern!(py, "threading"))?;
+    let main = threading.call_method0(intern!(py, "main_thread"))?.getattr(intern!(py, "ident"))?;
+    main.eq(threading.call_method0(intern!(py, "get_ident"))?)
 }
 
 /// A task of the runtime's has ended without a result, which only a panic does.

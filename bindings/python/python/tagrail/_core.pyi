@@ -76,6 +76,9 @@ class Mailbox:
     def deliver(self) -> None:
         """Sets the futures of everything that has come in. Called on the loop's thread."""
 
+    def close(self) -> None:
+        """Lets go of all futures: their loop is closed."""
+
     def submit(
         self,
         core: Core,

@@ -34,17 +34,19 @@ def mailbox_of(loop: AbstractEventLoop) -> Mailbox:
 def _opened(loop: AbstractEventLoop) -> Mailbox:
     """A mailbox that the loop watches."""
     # `asyncio.run` closes its loop; the descriptor is given back now, not when the loop is collected.
-    for place, (whose, _) in list(_MAILBOXES.items()):
+    for place, (whose, left) in list(_MAILBOXES.items()):
         old = whose()
         if old is None or old.is_closed():
             _MAILBOXES.pop(place, None)
+            # Tasks that a closed loop left pending hold on to each other and to the mailbox.
+            left.close()
     mailbox = _watched(loop)
     place = id(loop)
 
     def forget(gone: ref[AbstractEventLoop]) -> None:
         known = _MAILBOXES.get(place)
         if known is not None and known[0] is gone:
-            del _MAILBOXES[place]
+            _MAILBOXES.pop(place, None)
 
     _MAILBOXES[place] = (ref(loop, forget), mailbox)
     return mailbox
@@ -90,6 +92,9 @@ async def answered(
     except BaseException:
         ticket.cancel()
         raise
+    finally:
+        # It holds what is raised, whose traceback holds this frame.
+        del future
 
 
 async def arrived(reply: Reply) -> Any:
@@ -102,6 +107,9 @@ async def arrived(reply: Reply) -> Any:
     except BaseException:
         ticket.cancel()
         raise
+    finally:
+        # It holds what is raised, whose traceback holds this frame.
+        del future
 
 
 async def breath() -> None:
