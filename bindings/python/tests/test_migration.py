@@ -168,6 +168,29 @@ def test_an_exception_as_the_mock_of_a_deployment_is_refused_with_its_place(rout
     assert one.get_model_names() == ["a"]
 
 
+def test_a_text_that_names_a_failure_is_a_text_for_a_deployment(router, deployment, hello):
+    with pytest.warns(tagrail.TagrailWarning, match=r"model_list\[0\]\.litellm_params\.mock_response") as said:
+        one = tagrail.Router([deployment("a", mock_response="litellm.RateLimitError")])
+    assert said[0].filename == __file__
+    assert one.completion("a", hello).choices[0].message.content == "litellm.RateLimitError"
+
+
+# ---- mistakes --------------------------------------------------------------------------------
+@pytest.mark.parametrize(("given", "said"), [
+    ([{"model_name": "a", "litellm_params": {"model": "openai/a"}}, "gpt-4o"], r"model_list\[1\]: .* not str \(write"),
+    ({"model_name": "a"}, "model_list is a list of deployments, not dict"),
+    ("gpt-4o", "model_list is a list of deployments, not str"),
+])  # fmt: skip
+def test_what_is_no_model_list(given, said):
+    with pytest.raises(TypeError, match=said):
+        tagrail.Router(given)
+
+
+def test_warnings_say_what_to_do(deployment):
+    with pytest.warns(tagrail.TagrailWarning, match=r"`NOT_THERE` is not set \(set it where the program is started"):
+        tagrail.Router([deployment("a", api_key="os.environ/NOT_THERE")])
+
+
 # ---- the rest --------------------------------------------------------------------------------
 class Timeout:
     """As httpx's is."""

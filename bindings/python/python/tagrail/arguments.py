@@ -192,7 +192,8 @@ def warn_of_findings(findings: Iterable[Mapping[str, Any]], *, stacklevel: int) 
             place = finding.get("path")
             message = f"{place}: {finding['message']}" if place else str(finding["message"])
             fate = " (it is left out)" if finding["severity"] == "error" else ""
-            warnings.warn(message + fate, TagrailWarning, stacklevel=stacklevel + 1)
+            advice = f" ({finding['help']})" if finding.get("help") else ""
+            warnings.warn(message + fate + advice, TagrailWarning, stacklevel=stacklevel + 1)
 
 
 def warn_of_setting(name: str, *, stacklevel: int) -> None:

@@ -201,14 +201,17 @@ class Fleet:
 
 def documents(model_list: Iterable[Any]) -> list[dict[str, Any]]:
     """A model list as a document: dicts, tagrail's or LiteLLM's deployments. Nothing is shared with it."""
-    return [document(item) for item in model_list]
+    if isinstance(model_list, (str, Mapping)):
+        raise TypeError(f"model_list is a list of deployments, not {type(model_list).__name__}")
+    return [document(item, f"model_list[{place}]: ") for place, item in enumerate(model_list)]
 
 
-def document(item: Any) -> dict[str, Any]:
-    """One deployment of such a list."""
+def document(item: Any, place: str = "") -> dict[str, Any]:
+    """One deployment, of such a list."""
     given = plain(item)
     if not isinstance(given, dict):
-        raise TypeError(f"a deployment is a dict or a Deployment, not {type(item).__name__}")
+        what = f"{place}a deployment is a dict or a Deployment, not {type(item).__name__}"
+        raise TypeError(f'{what} (write `{{"model_name": NAME, "litellm_params": {{"model": "provider/name"}}}}`)')
     # What pydantic fills in says nothing: only what was set is to reach the compiled part.
     return given if isinstance(item, Mapping) else without_none(given)
 

@@ -45,16 +45,21 @@ def refuse(keywords: Mapping[str, Any]) -> None:
     if keywords.get("mock_timeout") is True and keywords.get("timeout") is not None:
         raise _made("Timeout", "`mock_timeout` of this call is True", keywords)
     said = keywords.get("mock_response")
-    if isinstance(said, str):
-        name = said.removeprefix("litellm.").removeprefix("tagrail.")
-        if name != said and name in _NAMED:
-            raise _made(name, f"`mock_response` of this call is {said!r}", keywords)
-    elif isinstance(said, BaseException):
+    named = failure(said)
+    if named:
+        raise _made(named, f"`mock_response` of this call is {said!r}", keywords)
+    if isinstance(said, BaseException):
         from .exceptions import OpenAIError
 
         if isinstance(said, OpenAIError) or not isinstance(said, Exception):
             raise said
         raise _made("InternalServerError", str(said), keywords) from said
+
+
+def failure(said: Any) -> str | None:
+    """The failure that a text names, where that is one of LiteLLM's."""
+    package, _, name = said.partition(".") if isinstance(said, str) else ("", "", "")
+    return name if package in ("litellm", "tagrail") and name in _NAMED else None
 
 
 def redirect(

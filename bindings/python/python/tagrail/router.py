@@ -15,6 +15,7 @@ from typing import Any
 from . import arguments, deployments
 from ._core import Core
 from .deployments import Deployment, Fleet
+from .mocks import failure
 from .operations import Operations
 from .policies import AllowedFailsPolicy as AllowedFailsPolicy, RetryPolicy as RetryPolicy
 
@@ -288,9 +289,15 @@ def _prepare_failures() -> None:
 def _documents(model_list: Iterable[Any]) -> list[dict[str, Any]]:
     """The documents of a list, without what is in it twice: an id names one deployment."""
     given = deployments.documents(model_list)
+    for place, one in enumerate(given):
+        params = one.get("litellm_params")
+        if isinstance(params, dict) and failure(params.get("mock_response")):
+            where = f"model_list[{place}].litellm_params.mock_response"
+            message = f"{where}: it is answered as a text (give it to a call, and that fails)"
+            warnings.warn(message, arguments.TagrailWarning, stacklevel=3)
     again = deployments.repeats(given)
     for place in again:
         name = given[place].get("model_name")
         message = f"model_list[{place}] ({name}) is there before under the same id, and is left out"
-        warnings.warn(message, arguments.TagrailWarning, stacklevel=4)
+        warnings.warn(message, arguments.TagrailWarning, stacklevel=3)
     return [one for place, one in enumerate(given) if place not in again]
