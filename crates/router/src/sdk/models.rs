@@ -96,8 +96,11 @@ impl Router {
         Ok(removed)
     }
 
-    /// The deployments in use, as they were written and in their order, each with its id. They hold the keys
-    /// that they were written with.
+    /// The deployments in use, as they were written and in their order, each with its id; [`set_model_list`]
+    /// takes them back. They hold the keys that they were written with. Of a router made of a compiled
+    /// configuration, of which it is not known how it was written, there are none.
+    ///
+    /// [`set_model_list`]: Router::set_model_list
     pub fn model_list(&self) -> Vec<Value> {
         let origin = self.origin();
         let Some(list) = origin.as_ref().and_then(|origin| origin.document["model_list"].as_array()) else {

@@ -140,3 +140,31 @@ async fn a_caller_hears_of_no_tags_but_its_own() {
         }
     }
 }
+
+/// What is looked at only once a deployment is chosen is said as the call would come out.
+#[tokio::test]
+async fn what_a_deployment_refuses_is_a_note() {
+    let rig = rig();
+    let of = |call: &tagrail::Call| rig.router.explain(call).unwrap().to_json()["notes"].to_string();
+    let call = || chat("g", json!({"tags": ["x"], "api_base": "http://127.0.0.1:1/v1"}));
+    assert!(of(&call()).contains("refuses the call with 401"), "a client's");
+    assert_eq!(of(&call().in_process()), "[]", "the operator's own");
+    let confined = call().in_process().by(team(&["x"], Policy::default()), HeaderValue::from_static("c"));
+    assert!(of(&confined).contains("refuses the call with 401"), "a caller's");
+    assert_eq!(rig.router.call(&confined).await.unwrap_err().refusal.status(), 401);
+}
+
+#[tokio::test]
+async fn mistakes_of_the_configuration_are_told_to_the_operator_alone() {
+    let upstream = FakeUpstream::start();
+    let mut broken = deployment("g", "gone", &[], &upstream.base());
+    broken["litellm_params"]["timeout"] = json!("soon");
+    let list = [deployment("g", "a", &[], &upstream.base()), broken];
+    let rig = Rig::of(upstream, &list, &json!({}));
+    let call = chat("g", json!({})).by(team(&[], Policy::default()), HeaderValue::from_static("c"));
+    let told = |explained: tagrail::Explained| format!("{}{}", explained.to_json(), explained.to_text());
+    let own = told(rig.router.explain(&call).unwrap());
+    assert!(!own.contains("gone") && !own.contains("left out"), "{own}");
+    let all = told(rig.router.explain_as(&call).unwrap());
+    assert!(all.contains("gone") && all.contains("left out"), "{all}");
+}

@@ -81,6 +81,48 @@ async fn an_error_that_the_upstream_sends_in_the_stream_is_one() {
     assert!(matches!(error, Error::Broken(_)) && error.message().contains("overloaded"), "{error:?}");
 }
 
+/// What came before it in the same breath counts.
+#[tokio::test]
+async fn nothing_that_came_before_an_error_is_lost() {
+    let upstream = FakeUpstream::start();
+    let gate = Gate::shut();
+    let told = json!({"error": {"message": "overloaded", "type": "server_error", "code": 503}}).to_string();
+    let frames = [
+        format!("data: {}\n\n", chunk("one")),
+        format!("data: {}\n\ndata: {}\n\ndata: {told}\n\n", chunk("two"), chunk("three")),
+    ];
+    upstream.otherwise(Reply::frames(frames).hold_after(1, &gate));
+    let router = builder().model_list([at(&upstream, "g", "a")]).build().unwrap();
+    let mut stream = router.stream(ask("g")).await.unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap().text().as_deref(), Some("one"));
+    gate.open();
+    for text in ["two", "three"] {
+        assert_eq!(stream.next().await.unwrap().unwrap().text().as_deref(), Some(text));
+    }
+    let error = stream.next().await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Broken(_)) && error.message().contains("overloaded"), "{error:?}");
+    assert!(stream.next().await.is_none());
+}
+
+/// Anthropic counts the prompt with its first event.
+#[tokio::test]
+async fn a_stream_says_what_it_has_cost_so_far() {
+    let upstream = FakeUpstream::start();
+    let gate = Gate::shut();
+    upstream.otherwise(Reply::text("as said").hold_after(1, &gate));
+    let claude = tagrail::Deployment::new("c", "anthropic/claude").api_base(upstream.url()).api_key("k");
+    let router = builder().model_list([claude.price(0.5, 2.0)]).build().unwrap();
+    let mut stream = router.messages_stream(Messages::new("c", 16).user("say")).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    let (so_far, usage) = (stream.cost().unwrap(), stream.usage().unwrap());
+    assert!(so_far >= usage.input as f64 * 0.5 && usage.input > 0, "{so_far}");
+    gate.open();
+    stream.text().await.unwrap();
+    let (cost, usage) = (stream.cost().unwrap(), stream.usage().unwrap());
+    assert!((cost - (usage.input as f64 * 0.5 + usage.output as f64 * 2.0)).abs() < 1e-9, "{cost}");
+    assert!(cost > so_far, "{cost} {so_far}");
+}
+
 #[tokio::test]
 async fn dropping_a_stream_ends_the_upstream_call() {
     let upstream = FakeUpstream::start();
