@@ -101,9 +101,13 @@ impl Caller {
         })
     }
 
+    /// What is said in several calls is one list: of several, each has to admit a name.
     fn models(self, holder: Holder, models: impl IntoIterator<Item = impl Into<String>>) -> Caller {
-        let models = models.into_iter().map(Into::into).collect();
-        self.with(|policy| policy.models.push(AccessList { holder, models, also: Vec::new() }))
+        let models = models.into_iter().map(Into::into);
+        self.with(|policy| match policy.models.iter_mut().find(|list| list.holder == holder) {
+            Some(list) => list.models.extend(models),
+            None => policy.models.push(AccessList { holder, models: models.collect(), also: Vec::new() }),
+        })
     }
 
     fn with(mut self, change: impl FnOnce(&mut Policy)) -> Caller {

@@ -8,6 +8,7 @@
 )]
 
 mod books;
+mod callers;
 mod configuration;
 mod deadlines;
 mod failures;
