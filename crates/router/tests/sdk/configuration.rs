@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tagrail::config::Severity;
+use tagrail::routing::FallbackKind;
 use tagrail::{Deployment, Outcome, Recorder, Router};
 use tagrail_testkit::FakeUpstream;
 
@@ -52,6 +53,135 @@ fn one_bad_deployment_refuses_all_unless_it_may_be_left_out() {
     let router = builder().model_list(list()).ignore_invalid_deployments(true).build().unwrap();
     assert_eq!(router.model_names(), ["good"]);
     assert!(router.diagnostics().iter().any(|found| found.severity == Severity::Error));
+}
+
+/// In the configuration's own words, so that none is misspelt and none stands for another.
+#[test]
+fn every_method_is_the_setting_of_its_name() {
+    let (short, long) = (Duration::from_millis(2500), Duration::from_secs(90));
+    let by_methods = builder()
+        .model_list([Deployment::new("g", "openai/a").api_key("k").tags(["t"])])
+        .tag_filtering(true)
+        .match_any(false)
+        .tag_prefix("r:")
+        .num_retries(3)
+        .retry_after(short)
+        .fallbacks("g", ["h"])
+        .fallbacks("i", ["j", "k"])
+        .context_window_fallbacks("g", ["l"])
+        .content_policy_fallbacks("g", ["m"])
+        .default_fallbacks(["n"])
+        .max_fallbacks(4)
+        .alias("nick", "g")
+        .alias("other", "g")
+        .cooldown_time(long)
+        .allowed_fails(7)
+        .disable_cooldowns(true)
+        .timeout(long)
+        .stream_timeout(short)
+        .routing_mode(tagrail::routing::RoutingMode::Litellm)
+        .reserved_tags(["t"]);
+    let by_words = json!({
+        "router_settings": {
+            "enable_tag_filtering": true, "tag_filtering_match_any": false, "tag_routing_prefix": "r:",
+            "num_retries": 3, "retry_after": 2.5,
+            "fallbacks": [{"g": ["h"]}, {"i": ["j", "k"]}],
+            "context_window_fallbacks": [{"g": ["l"]}], "content_policy_fallbacks": [{"g": ["m"]}],
+            "default_fallbacks": ["n"], "max_fallbacks": 4,
+            "model_group_alias": {"nick": "g", "other": "g"},
+            "cooldown_time": 90.0, "allowed_fails": 7, "disable_cooldowns": true,
+            "timeout": 90.0, "stream_timeout": 2.5, "routing_mode": "litellm",
+        },
+        "general_settings": {"reserved_tags": ["t"]},
+    });
+    let by_words = ["router_settings", "general_settings"].map(|section| {
+        by_words[section].as_object().map_or_else(Vec::new, |keys| {
+            keys.iter().map(|(key, value)| (section, key.clone(), value.clone())).collect()
+        })
+    });
+    let by_words = by_words.concat().into_iter().fold(
+        builder().model_list([Deployment::new("g", "openai/a").api_key("k").tags(["t"])]),
+        |builder, (section, key, value)| builder.section(section, key, value),
+    );
+    let (by_methods, by_words) = (by_methods.build().unwrap(), by_words.build().unwrap());
+    let codes: Vec<_> = by_methods.diagnostics().iter().map(|found| found.code).collect();
+    assert!(!codes.contains(&"unknown-key") && !codes.contains(&"wrong-type"), "{codes:?}");
+    let all = |router: &Router| {
+        let (settings, general) = (router.snapshot().router.clone(), router.snapshot().general.clone());
+        let table = &router.snapshot().table;
+        let kinds = [FallbackKind::General, FallbackKind::ContextWindow, FallbackKind::ContentPolicy];
+        let of = |name: &str| kinds.map(|kind| table.fallbacks(name, kind).to_vec());
+        let fallbacks = (of("g"), of("i"), table.default_fallbacks().to_vec());
+        format!(
+            "{settings:?} {fallbacks:?} {:?} {:?} {:?}",
+            table.names(),
+            table.rules(),
+            (general.reserved_tags, table.behind_alias("nick"))
+        )
+    };
+    assert_eq!(all(&by_methods), all(&by_words));
+    let settings = &by_methods.snapshot().router;
+    assert_eq!((settings.retry_after, settings.timeout, settings.stream_timeout), (short, long, Some(short)));
+    assert_eq!((settings.num_retries, settings.max_fallbacks, settings.cooldown_time), (3, 4, long));
+}
+
+#[test]
+fn every_method_of_a_deployment_is_the_parameter_of_its_name() {
+    let typed = Deployment::new("g", "openai/a")
+        .api_key("k")
+        .api_base("http://h/v1")
+        .tags(["t"])
+        .tag_regex(["^x"])
+        .order(-1)
+        .weight(0.5)
+        .timeout(Duration::from_millis(1500))
+        .num_retries(2)
+        .max_parallel_requests(3)
+        .mock_response("pretended")
+        .price(0.1, 0.2)
+        .param("temperature", 0)
+        .info("mode", "chat")
+        .id("a");
+    let plain = json!({
+        "model_name": "g",
+        "litellm_params": {
+            "model": "openai/a", "api_key": "k", "api_base": "http://h/v1", "tags": ["t"], "tag_regex": ["^x"],
+            "order": -1, "weight": 0.5, "timeout": 1.5, "num_retries": 2, "max_parallel_requests": 3,
+            "mock_response": "pretended", "input_cost_per_token": 0.1, "output_cost_per_token": 0.2,
+            "temperature": 0,
+        },
+        "model_info": {"mode": "chat", "id": "a"},
+    });
+    assert_eq!(Value::from(typed.clone()), plain);
+    let router = builder().model_list([typed]).tag_filtering(true).build().unwrap();
+    assert!(router.diagnostics().is_empty(), "{:?}", router.diagnostics());
+}
+
+#[test]
+fn every_method_of_a_request_is_the_field_of_its_name() {
+    let typed = tagrail::Completion::new("g")
+        .system("s")
+        .user("u")
+        .assistant("a")
+        .message(json!({"role": "tool", "content": "t"}))
+        .tags(["x"])
+        .tags(["y"])
+        .timeout(Duration::from_millis(1500))
+        .num_retries(2)
+        .fallbacks(["h"])
+        .disable_fallbacks()
+        .deadline(MINUTE)
+        .user_agent("robot/1");
+    let plain = json!({
+        "model": "g",
+        "messages": [
+            {"role": "system", "content": "s"}, {"role": "user", "content": "u"},
+            {"role": "assistant", "content": "a"}, {"role": "tool", "content": "t"},
+        ],
+        "tags": ["x", "y"], "timeout": 1.5, "num_retries": 2, "fallbacks": ["h"], "disable_fallbacks": true,
+    });
+    assert_eq!(typed.body(), &plain, "and a deadline is for this side of the wire");
+    assert_eq!(typed.call().unwrap().user_agent(), Some("robot/1"));
 }
 
 #[tokio::test]
