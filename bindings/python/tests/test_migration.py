@@ -175,6 +175,13 @@ def test_a_text_that_names_a_failure_is_a_text_for_a_deployment(router, deployme
     assert one.completion("a", hello).choices[0].message.content == "litellm.RateLimitError"
 
 
+def test_what_a_provider_has_no_word_for(router, deployment, hello, upstream):
+    one = router([deployment("claude", "anthropic/claude-sonnet-4-5", id="one")])
+    with pytest.raises(tagrail.UnsupportedParamsError, match=r"^litellm.UnsupportedParamsError: .*\['n'\]") as raised:
+        one.completion("claude", hello, n=3)
+    assert (raised.value.status_code, raised.value.param, upstream.seen) == (400, "n", [])
+
+
 # ---- mistakes --------------------------------------------------------------------------------
 @pytest.mark.parametrize(("given", "said"), [
     ([{"model_name": "a", "litellm_params": {"model": "openai/a"}}, "gpt-4o"], r"model_list\[1\]: .* not str \(write"),

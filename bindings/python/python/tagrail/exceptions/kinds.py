@@ -26,6 +26,7 @@ from .status import (
     PermissionDeniedError,
     RateLimitError,
     ServiceUnavailableError,
+    UnsupportedParamsError,
 )
 from .transport import APIConnectionError, APIError, Timeout
 
@@ -80,6 +81,8 @@ def of_failure(details: Mapping[str, Any]) -> BaseException:
         made = _OWN[kind]
     elif kind == "connection" and details.get("mid_stream"):
         made = APIConnectionError
+    elif kind == "bad_request" and _named(message) == "UnsupportedParamsError":
+        made = UnsupportedParamsError
     elif kind == "permission_denied" and details.get("provider") == "anthropic":
         made = PermissionDeniedError
     else:
