@@ -65,6 +65,8 @@ pub struct UpstreamError {
     pub param: Option<String>,
     /// `Retry-After` as sent, in seconds (row D20).
     pub retry_after: Option<f64>,
+    /// Nothing was sent: the deployment cannot serve such a call, or the call cannot be said to it.
+    pub unsent: bool,
     /// All headers of the reply that refused; `None` where there was no such reply.
     pub headers: Option<Box<HeaderMap>>,
 }
@@ -125,6 +127,7 @@ impl UpstreamError {
             upstream_code: None,
             param: None,
             retry_after: None,
+            unsent: false,
             headers: None,
         }
     }

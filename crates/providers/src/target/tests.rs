@@ -305,6 +305,19 @@ fn an_opened_address_never_gets_the_deployments_credentials() {
     }
 }
 
+/// A model on the machine's own network is none of a client's, and may well be the operator's.
+#[test]
+fn an_operator_chooses_any_address_for_its_own_call() {
+    let target = build(&spec("openai/m"));
+    let body = r#"{"model":"m","api_base":"http://169.254.169.254/v1","api_key":"k"}"#;
+    let envelope = Envelope::read(Bytes::from(body)).unwrap();
+    assert!(target.admit(&envelope).is_err());
+    target.admit_in_process(&envelope).unwrap();
+    let entry = target.enter(&target.resolve("openai/m").unwrap(), &envelope, true).unwrap();
+    assert_eq!(header(&entry.headers, "authorization"), Some("Bearer k"));
+    assert_eq!(entry.base_path(), "/v1");
+}
+
 #[test]
 fn no_credential_comes_back_in_an_upstreams_words() {
     let target = build(&TargetSpec {

@@ -297,7 +297,7 @@ async fn refused(Head { reply, lease, coder }: Head) -> Miss {
 /// this release does not speak to.
 fn misfit(error: UpstreamError) -> Miss {
     let at_fault = if error.status < 500 { Miss::Caller } else { Miss::Unfit };
-    at_fault(Refusal::Upstream(error))
+    at_fault(Refusal::Upstream(UpstreamError { unsent: true, ..error }))
 }
 
 enum SendError {

@@ -216,7 +216,13 @@ pub(super) fn overdue(call: &Call, deadline: Duration) -> Error {
 /// A key of the call's own is the caller's to change.
 fn fault_of(error: &UpstreamError, call: &Call) -> Fault {
     match error.kind {
-        ErrorKind::BadRequest if error.status >= 500 => Fault::Operator,
+        _ if error.unsent => {
+            if error.status < 500 {
+                Fault::Caller
+            } else {
+                Fault::Operator
+            }
+        }
         ErrorKind::BadRequest
         | ErrorKind::ContextWindow
         | ErrorKind::ContentPolicy

@@ -241,6 +241,23 @@ async fn a_callers_budget_is_the_callers_and_a_missing_price_the_operators() {
     assert_eq!(upstream.models(), ["a"]);
 }
 
+/// Nobody upstream has heard of such a call.
+#[tokio::test]
+async fn a_key_that_is_not_there_is_the_operators() {
+    let unset = tagrail::Deployment::new("g", "openai/a").api_key("os.environ/NOT_SET");
+    let router = builder().model_list([unset]).build().unwrap();
+    let error = router.completion(ask("g")).await.unwrap_err();
+    assert!(matches!(error, Error::Upstream(_)) && error.message().contains("NOT_SET"), "{error:?}");
+    assert_eq!((error.fault(), error.status()), (Fault::Operator, 500));
+    // Where a call brings what cannot be used, it is the caller's.
+    let error = router.completion(ask("g").param("api_base", "file:///x")).await.unwrap_err();
+    assert_eq!((error.fault(), error.status(), error.param()), (Fault::Caller, 400, Some("api_base")));
+    // And nobody listens there: that is for another time.
+    let gone = at(&FakeUpstream::start(), "g", "a").api_base(format!("http://{}", FakeUpstream::refused()));
+    let router = builder().model_list([gone]).num_retries(0).build().unwrap();
+    assert_eq!(router.completion(ask("g")).await.unwrap_err().fault(), Fault::Upstream);
+}
+
 #[tokio::test]
 async fn what_a_wildcard_makes_of_a_name_may_lead_nowhere() {
     let upstream = FakeUpstream::start();
