@@ -200,10 +200,10 @@ fn items_are_known_by_their_position() {
 fn a_generated_id_is_that_of_the_file() {
     let text = "model_list:\n- model_name: g\n  litellm_params:\n    model: openai/gpt-4o\n    api_key: k\n    \
                 temperature: 1.0\n    max_tokens: 5\n    stream_options: {include_usage: true}\n    tags: [é, \"it's\"]\n    \
-                weight: 1.5e-7\n    user: null\n";
+                weight: 1.5e-7\n    user: null\n    seed: 18446744073709551615\n";
     let value = json!({"model_list": [{"model_name": "g", "litellm_params": {
         "model": "openai/gpt-4o", "api_key": "k", "temperature": 1.0, "max_tokens": 5,
-        "stream_options": {"include_usage": true}, "tags": ["é", "it's"], "weight": 1.5e-7, "user": null,
+        "stream_options": {"include_usage": true}, "tags": ["é", "it's"], "weight": 1.5e-7, "user": null, "seed": 18446744073709551615_u64,
     }}]});
     let id = |loaded: Loaded| loaded.resolved.unwrap().table.deployments()[0].id.clone();
     let of_file = id(load_text(text, Path::new("c.yaml"), &nothing));
