@@ -193,6 +193,14 @@ def test_what_is_no_model_list(given, said):
         tagrail.Router(given)
 
 
+def test_a_setting_that_is_no_number(router, deployment):
+    one = router([deployment("m")])
+    one.update_settings(num_retries="3")
+    with pytest.raises(ValueError, match="`num_retries` is a number, and 'three' is none"):
+        one.update_settings(num_retries="three")
+    assert one.num_retries == 3
+
+
 def test_warnings_say_what_to_do(deployment):
     with pytest.warns(tagrail.TagrailWarning, match=r"`NOT_THERE` is not set \(set it where the program is started"):
         tagrail.Router([deployment("a", api_key="os.environ/NOT_THERE")])

@@ -204,7 +204,10 @@ def warn_of_setting(name: str, *, stacklevel: int) -> None:
 def number(name: str, value: Any) -> Any:
     """A number that came as text, as settings from forms and variables do."""
     if name in STANDS_FOR_NONE and isinstance(value, str):
-        as_float = float(value)
+        try:
+            as_float = float(value)
+        except ValueError:
+            raise ValueError(f"`{name}` is a number, and {value!r} is none") from None
         return int(as_float) if as_float.is_integer() else as_float
     return value
 
