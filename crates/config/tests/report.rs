@@ -138,7 +138,38 @@ fn a_flood_is_cut_and_says_where_the_rest_is() {
     let of_program = Report::of(&loaded).to_text("c", Reader::Program);
     assert!(of_program.contains("and 5 more of `wrong-type`; the diagnostics have them all"), "{of_program}");
     assert!(!of_program.contains("--json"), "{of_program}");
+    assert_eq!(of_program.matches("error[wrong-type]").count(), 20);
     let of_terminal = Report::of(&loaded).to_text("c", Reader::Terminal { colours: false });
     assert!(of_terminal.contains("; `tagrail check --json` has them all"), "{of_terminal}");
     assert_eq!(Report::of(&loaded).to_json()["diagnostics"].as_array().unwrap().len(), 25);
+}
+
+#[test]
+fn a_verdict_says_what_errors_do() {
+    let verdict = |router: Value, general: Value, broken: usize| {
+        let item = json!({"model_name": "m", "litellm_params": {"model": "openai/a", "tags": "x"}});
+        let document =
+            json!({"model_list": vec![item; broken], "router_settings": router, "general_settings": general});
+        load_value(&document, &nothing).verdict().unwrap()
+    };
+    let (none, strict) = (json!({}), json!({"strict_config": true}));
+    let (one, two) = (json!({"num_retries": "x"}), json!({"num_retries": "x", "timeout": "y"}));
+    assert_eq!(verdict(one.clone(), none.clone(), 0), "1 error stops the start");
+    assert_eq!(verdict(two, none.clone(), 0), "2 errors stop the start");
+    assert_eq!(verdict(one, none.clone(), 1), "1 error stops the start; 1 error leaves a deployment out");
+    assert_eq!(verdict(none.clone(), none.clone(), 1), "1 error leaves a deployment out");
+    assert_eq!(
+        verdict(none, strict, 2),
+        "`strict_config` is on, so nothing is started; 2 errors leave out the deployment that they stand in"
+    );
+}
+
+#[test]
+fn what_stops_a_program_is_said_in_its_words() {
+    let document = json!({"router_settings": {"num_retries": "x"}});
+    let of_value = load_value(&document, &nothing);
+    let of_file = load_text(&document.to_string(), Path::new("c.yaml"), &nothing);
+    let shown = |loaded: &Loaded| loaded.diagnostics[0].render(&loaded.sources, false);
+    assert!(shown(&of_value).contains("nothing runs with this"), "{}", shown(&of_value));
+    assert!(shown(&of_file).contains("nothing is started with this"), "{}", shown(&of_file));
 }

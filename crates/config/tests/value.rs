@@ -242,6 +242,20 @@ mcp_servers: {x: {url: http://h}}
     }
 }
 
+/// What of `general_settings` is the router's own holds in a program as well.
+#[test]
+fn a_program_has_what_the_router_obeys() {
+    let price = json!({"input_cost_per_token": 0.5, "output_cost_per_token": 2});
+    let general = json!({
+        "completion_model": "forced", "tag_grants": false, "fallback_price": price, "strict_config": true,
+    });
+    let general = load_value(&json!({"general_settings": general}), &nothing).resolved.unwrap().general;
+    assert_eq!(general.completion_model.as_deref(), Some("forced"));
+    assert!(!general.tag_grants && general.strict);
+    let price = general.fallback_price.unwrap();
+    assert_eq!((price.input, price.output), (Some(0.5), Some(2.0)));
+}
+
 #[test]
 fn what_a_program_would_do_without_is_still_refused_and_named() {
     let loaded = load_value(
