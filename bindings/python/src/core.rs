@@ -217,7 +217,9 @@ impl Core {
         let call_id =
             body.get_item(intern!(py, "litellm_call_id"))?.and_then(|id| id.extract::<String>().ok());
         let model = body.get_item(intern!(py, "model"))?.and_then(|name| name.extract::<String>().ok());
-        let about = About::new(model.unwrap_or_default(), call_id);
+        let retries =
+            body.get_item(intern!(py, "num_retries"))?.and_then(|number| number.extract::<u32>().ok());
+        let about = About::new(model.unwrap_or_default(), call_id, retries);
         let call = Call::read(operation(name)?, headers(body)?, json::body(body)?.into(), None);
         let call = call.map_err(|error| failure::of_body(py, &error, &about))?.in_process();
         let call = match on_behalf {

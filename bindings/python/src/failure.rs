@@ -14,13 +14,15 @@ pub(crate) struct About {
     pub(crate) model: String,
     /// `litellm_call_id`, where the program gave one.
     pub(crate) call_id: Option<String>,
+    /// Retries that the call asks for itself.
+    num_retries: Option<u32>,
     deployment: Option<String>,
     provider: Option<&'static str>,
 }
 
 impl About {
-    pub(crate) fn new(model: String, call_id: Option<String>) -> About {
-        About { model, call_id, deployment: None, provider: None }
+    pub(crate) fn new(model: String, call_id: Option<String>, num_retries: Option<u32>) -> About {
+        About { model, call_id, num_retries, deployment: None, provider: None }
     }
 
     /// The same, of a stream that has begun.
@@ -70,7 +72,15 @@ pub(crate) fn of_call(py: Python<'_>, error: &CallError, about: &About) -> PyErr
             }
             Refusal::OverLimit(_) => details.set_item("kind", "over_limit"),
             Refusal::Unpriced { .. } => details.set_item("kind", "unpriced"),
-            Refusal::Upstream(upstream) => failed(details, upstream),
+            Refusal::Upstream(upstream) => {
+                let configured = error.snapshot.router.num_retries;
+                // LiteLLM says neither of a call that was tried once.
+                if error.attempts > 1 {
+                    details.set_item("num_retries", error.attempts - 1)?;
+                    details.set_item("max_retries", about.num_retries.unwrap_or(configured))?;
+                }
+                failed(details, upstream)
+            }
         }
     })
 }

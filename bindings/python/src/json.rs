@@ -9,8 +9,9 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, Py
 
 pub(crate) use read::{parsed, told};
 
-/// Deeper values are no request; a list that holds itself ends here.
-const DEEPEST: u32 = 200;
+/// Deeper values are no request: what reads the body goes no deeper than 128. A list that holds itself ends
+/// here, before a thread with a small stack does.
+const DEEPEST: u32 = 130;
 
 /// The body of a call. Keywords that are `None` were not given.
 pub(crate) fn body(fields: &Bound<'_, PyDict>) -> PyResult<Vec<u8>> {

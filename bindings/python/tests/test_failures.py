@@ -22,6 +22,17 @@ def test_the_headers_of_a_provider_that_refused(one, upstream, hello):
     assert (error.model, error.llm_provider, error.failed_deployment_id) == ("gpt-4o-mini", "openai", "a")
 
 
+def test_how_often_it_was_tried(router, deployment, upstream, hello):
+    upstream.fail(500, "down")
+    two = router([deployment("m", id="a"), deployment("m", id="b")], num_retries=1)
+    with pytest.raises(tagrail.InternalServerError) as caught:
+        two.completion("m", hello)
+    assert (caught.value.num_retries, caught.value.max_retries) == (1, 1)
+    with pytest.raises(tagrail.InternalServerError) as caught:
+        two.completion("m", hello, num_retries=0)
+    assert (caught.value.num_retries, caught.value.max_retries) == (None, None)
+
+
 def test_a_refused_connection_has_no_headers(router, hello):
     params = {"model": "openai/m", "api_key": "k", "api_base": "http://127.0.0.1:1/v1"}
     with pytest.raises(tagrail.InternalServerError) as caught:

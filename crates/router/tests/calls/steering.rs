@@ -109,3 +109,18 @@ async fn a_deployment_without_an_address_is_passed_over() {
         assert_eq!(served(&rig.chat("hosted_vllm/m", json!({})).await.unwrap()), "here");
     }
 }
+
+#[tokio::test]
+async fn what_the_operator_notes_of_a_deployment_is_sent_to_no_provider() {
+    let upstream = FakeUpstream::start();
+    let mut noted = deployment("g", "a", &[], &upstream.base());
+    for key in ["metadata", "litellm_metadata", "cache"] {
+        noted["litellm_params"][key] = json!({"owner": "finance"});
+    }
+    noted["litellm_params"]["temperature"] = json!(0.5);
+    let rig = Rig::of(upstream, &[noted], &json!({}));
+    rig.chat("g", json!({})).await.unwrap();
+    let sent = rig.upstream.requests()[0].json();
+    assert_eq!(sent["temperature"], 0.5);
+    assert!(!sent.to_string().contains("finance"), "{sent}");
+}
