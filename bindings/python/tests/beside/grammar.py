@@ -113,7 +113,7 @@ class Case:
     def deployments(self):
         entries = []
         for group in self.groups:
-            self.weighted, self.ordered, self.tagged = self.chance(0.2), self.chance(0.2), self.chance(0.8)
+            self.weighted, self.ordered, self.tagged = self.chance(0.2), self.chance(0.3), self.chance(0.8)
             for _ in range(self.random.randint(1, 4)):
                 entries.append(self.deployment(len(entries), group))
         return entries

@@ -28,6 +28,7 @@ class Difference:
     ask: object = None
     unknown: bool = False
     none: bool = False
+    twice: bool = False
 
     def __str__(self):
         lines = [f"seed {self.seed} ({self.mode}), {self.what}", f"  at      {'.'.join(map(str, self.path)) or '(all)'}",
@@ -48,9 +49,9 @@ class Play:
 
     def __init__(self, litellm, other):
         self.litellm, self.other = litellm, other
-        self.used, self.compared = set(), 0
+        self.used, self.compared, self.excuse = set(), 0, rows.of
 
-    def case(self, case, modes=("litellm",)):
+    def case(self, case, modes):
         """All differences of one case."""
         self.litellm.provider.forget()
         self.litellm.provider.answer = provider.answering(case.troubles)
@@ -58,7 +59,7 @@ class Play:
         left = self.built(self.litellm, case)
         picks = None
         for mode in modes:
-            settings = {} if self.other.package == "litellm" else {"routing_mode": mode}
+            settings = {} if mode == "itself" else {"routing_mode": mode}
             right = self.built(self.other, case, **settings)
             yield from self.told(case, mode, "Router(...)", facts(left), facts(right))
             if isinstance(left, Exception) or isinstance(right, Exception):
@@ -107,7 +108,8 @@ class Play:
             difference.mine, difference.others, difference.ask = mine, others, ask
             difference.unknown = rows.unknown(case, self.ids, ask)
             difference.none = rows.by_none(case, self.ids, ask)
-            row = rows.of(difference)
+            difference.twice = rows.by_provider(case, self.ids, ask)
+            row = self.excuse(difference)
             if row is None:
                 yield difference
             else:

@@ -33,7 +33,9 @@ def _load(path):
 
 oracle = _load(ORACLE)
 # The rows of the model that can show in an SDK: there are neither headers nor bodies of other shapes here.
-ROWS = {"litellm": frozenset({"D28"}), "tagrail": frozenset({"D28", "D2", "D5", "D6", "D21", "D22", "D23", "D24"})}
+# `itself` is LiteLLM beside LiteLLM.
+ROWS = {"itself": frozenset(), "litellm": frozenset({"D28"}),
+        "tagrail": frozenset({"D28", "D2", "D5", "D6", "D21", "D22", "D23", "D24"})}
 
 
 class Model(oracle.Model):
@@ -72,9 +74,21 @@ def unknown(case, ids, ask):
 
 def by_none(case, ids, ask):
     """Whether a pattern takes `None` for the provider of an unknown name."""
+    return tried(case, ids, ask, "None") and not Model(case, ids, frozenset()).known(ask.model)
+
+
+def by_provider(case, ids, ask):
+    """Whether a pattern takes the provider of a name that has it already."""
+    provider, slash, _ = ask.model.partition("/")
+    return bool(slash) and provider in oracle.PROVIDERS and tried(case, ids, ask, provider)
+
+
+def tried(case, ids, ask, provider):
+    """Whether a pattern, and not a name, takes a provider before the name."""
     model = Model(case, ids, frozenset())
     name = model.aliases.get(ask.model, ask.model)
-    return not model.known(ask.model) and bool(model.look_up(f"None/{name}")[0])
+    taken = any(model.captures(pattern, name) is not None for pattern in model.patterns)
+    return not taken and name not in model.groups and bool(model.look_up(f"{provider}/{name}")[0])
 
 
 def asked_again(it):
@@ -93,7 +107,7 @@ def last_one(it):
 
 def again(it):
     """Whether ours asks somebody more often than LiteLLM, or a client names the model as its own fallback."""
-    if it.mode != "litellm" or "asked" not in it.others or not it.case.targeted(it.ask):
+    if it.mode == "tagrail" or "asked" not in it.others or not it.case.targeted(it.ask):
         return False
     groups = groups_of(it.case)
     mine, others = (Counter(groups[one["key"]] for one in side["asked"]) for side in (it.mine, it.others))
@@ -108,20 +122,13 @@ def own_forgotten(it):
         "asked" in it.mine and [one["key"] for one in it.mine["asked"]] != [one["key"] for one in it.others["asked"]])
 
 
-def goes_by_kind(case):
-    """Whether some kind of failure has fallbacks of its own."""
-    return any(case.settings.get(kind) for kind in ("context_window_fallbacks", "content_policy_fallbacks"))
-
-
 def goes_on(it):
-    """Ours asks whom LiteLLM asked, and then another group."""
+    """Ours asks whom LiteLLM asked, and then other names."""
     if "asked" not in it.others or "error" not in it.mine:
         return False
     mine, others = ([(one["key"], one["body"]["model"]) for one in side["asked"]] for side in (it.mine, it.others))
-    if others[:len(mine)] != mine or len(others) == len(mine):
-        return False
-    groups = groups_of(it.case)
-    return not mine or groups[mine[-1][0]] != groups[others[len(mine)][0]]
+    goes_on = others[:len(mine)] == mine and len(others) > len(mine)
+    return goes_on and bool(it.case.targeted(it.ask))
 
 
 def groups_of(case):
@@ -180,7 +187,7 @@ def dumped(path):
 
 def added(it):
     """A field that LiteLLM adds to what the provider said: null, empty, its own, or counted by itself."""
-    null = it.litellm in (None, {}) or it.litellm is ABSENT and it.other is None
+    null = it.litellm in (None, {}) or it.litellm is ABSENT and (it.other is None or it.path[-1] == "system_fingerprint")
     own = it.path[-1] in ("provider_specific_fields", "index", "cost") and it.other is ABSENT
     counted = "usage" in it.path and it.other in (None, ABSENT) and "_tokens" in str(it.path[-1])
     return dumped(it.path) and (null or own or counted)
@@ -222,6 +229,8 @@ def spelt(it):
         return False
 
 
+FURTHER = "LiteLLM gives up where a list names nobody new, ours goes on to the general and the default lists"
+
 ELSEWHERE = [
     Row("D26", "default fallbacks of an unknown name are fallbacks like others", lambda it: it.unknown),
     # Known to be wrong, and to be repaired.
@@ -233,15 +242,15 @@ ELSEWHERE = [
     Row("open", "a call's own fallbacks are forgotten by the fallbacks that they lead to", lambda it: own_forgotten(it)),
     Row("open", "in litellm mode, fallbacks are asked again that have failed", again),
     Row("D11", "LiteLLM asks a deployment again that has failed", asked_again),
-    Row("D37", "LiteLLM counts a fallback's place in the list, whoever named it",
-        lambda it: it.path[-1] == "x-litellm-attempted-fallbacks" and (goes_by_kind(it.case) or it.ask.params.get("fallbacks"))),
+    Row("D37", FURTHER,
+        lambda it: it.path[-1] == "x-litellm-attempted-fallbacks" and it.case.targeted(it.ask)),
     Row("more", "of several orders, the first failure is told, as elsewhere, and not the last",
         within("error", lambda it: it.mine.get("asked") and it.case.ordered_twice())),
     Row("more", "a connection that breaks is told as it broke",
         within("error", lambda it: it.path[-1] == "message" and it.litellm.endswith("Connection error"))),
+    Row("open", "LiteLLM tries a name with its provider under that provider too", lambda it: it.twice),
     Row("D33", "LiteLLM tries an unknown name as None/NAME", lambda it: it.none),
-    Row("D37", "LiteLLM gives up where a list names nobody new, ours goes on to the general and the default lists",
-        lambda it: goes_on(it)),
+    Row("D37", FURTHER, goes_on),
     Row("D32", "LiteLLM adds fields to what the provider said", added),
     Row("D32", "LiteLLM's chunk with the usage has a choice", lambda it: usage_chunk(it) and it.other in ([], None)),
     Row("D32", "ours asks for the usage of every stream, for the books",

@@ -75,7 +75,7 @@ class Side:
         except Exception as error:
             seen["error"] = failed(error)
         seen["asked"] = [asked(request) for request in self.provider.seen[start:]]
-        if ask.streams and seen["asked"] and seen["asked"][-1]["path"].endswith("/messages"):
+        if seen["chunks"] and seen["asked"] and seen["asked"][-1]["path"].endswith("/messages"):
             seen["chunks"] = joined(seen["chunks"])
         self.check(call, before, seen)
         return seen
