@@ -1,8 +1,9 @@
 //! The only file that opens a socket to a provider: connections of one's own, kept per endpoint, TLS
 //! by rustls, `HTTPS_PROXY` and its kin by CONNECT. HTTP/1.1 framing stays hyper's.
 //!
-//! A `Transport` belongs to one runtime: a connection's task runs where it was opened, and a request
-//! that takes it over from another core would wake that core for every byte.
+//! A connection belongs to one runtime: its task runs where it was opened. A request of another runtime that
+//! took it over would wake that one for every byte, and wait for ever where that one is idle. So each core
+//! has a `Transport` of its own, and of one that several share none hands a connection from one to another.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -23,6 +24,7 @@ use rustls::pki_types::ServerName;
 use tagrail_providers::Endpoint;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -49,7 +51,7 @@ pub(crate) enum TransportError {
     Broken(String),
 }
 
-/// Connections of one runtime.
+/// Connections, mostly of one runtime.
 pub(crate) struct Transport {
     way: Arc<Way>,
     pools: Mutex<HashMap<Endpoint, Arc<Pool>>>,
@@ -69,6 +71,8 @@ struct Pool {
 struct Connection {
     sender: SendRequest<Pieces>,
     task: AbortHandle,
+    /// Where its task runs.
+    runtime: Id,
     idle_since: Instant,
     /// Plain requests to a proxy name the whole URL.
     absolute: Option<(Authority, Option<HeaderValue>)>,
@@ -136,6 +140,7 @@ impl Transport {
 impl Pool {
     /// The connection used last that is still open: the warmest.
     fn take(&self, now: Instant) -> Option<Connection> {
+        let runtime = Handle::current().id();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut at = idle.len();
         while at > 0 {
@@ -143,7 +148,7 @@ impl Pool {
             let known = &idle[at];
             if known.sender.is_closed() || now.saturating_duration_since(known.idle_since) > IDLE {
                 idle.swap_remove(at).task.abort();
-            } else if known.sender.is_ready() {
+            } else if known.runtime == runtime && known.sender.is_ready() {
                 return Some(idle.swap_remove(at));
             }
         }
@@ -311,7 +316,8 @@ where
         // What goes wrong here is told to whoever waits for the reply.
         let _ = connection.await;
     });
-    Ok(Connection { sender, task: task.abort_handle(), idle_since: Instant::now(), absolute })
+    let (task, runtime) = (task.abort_handle(), Handle::current().id());
+    Ok(Connection { sender, task, runtime, idle_since: Instant::now(), absolute })
 }
 
 /// A request body in pieces of known length.

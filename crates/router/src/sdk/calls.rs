@@ -14,7 +14,8 @@ use crate::{
 type Until = Option<(Instant, Duration)>;
 
 /// Calls. They run on the caller's tokio runtime, whose time and I/O are enabled; dropping a future of
-/// theirs ends the upstream call.
+/// theirs ends the upstream call. A router may serve several runtimes, each of which keeps connections of its
+/// own.
 ///
 /// # Errors
 /// All of them say by [`Error::fault`] whose fault it was that there is no answer.

@@ -133,7 +133,8 @@ impl<K: Kind> Request<K> {
 
     /// How long the whole call may take: all tries, pauses between them and fallbacks, and of a stream its
     /// last piece too. When it has passed, the upstream call is ended, and the call fails with
-    /// [`Error::Deadline`](crate::Error::Deadline). [`Request::timeout`] limits one try alone.
+    /// [`Error::Deadline`](crate::Error::Deadline); a stream that nobody reads at that moment, when it is read
+    /// again. [`Request::timeout`] limits one try alone.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Request<K> {
         self.deadline = Some(deadline);

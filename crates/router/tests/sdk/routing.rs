@@ -1,6 +1,7 @@
 //! Who is asked: tags, wildcards, aliases, fallbacks, retries, callers.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::json;
 use tagrail::routing::{Resolution, RoutingMode};
@@ -193,4 +194,23 @@ async fn an_explanation_is_of_the_same_request() {
         router.explain(&plain.call().unwrap()).unwrap().to_json()["decision"]["permitted"],
         json!(["paid"])
     );
+}
+
+/// One router for all of a program's runtimes, as a static one is for its tests: a connection is worked by the
+/// runtime that it was opened on, and that one may be idle, or gone.
+#[test]
+fn a_router_serves_several_runtimes() {
+    let upstream = FakeUpstream::start();
+    let router = builder().model_list([at(&upstream, "g", "a")]).num_retries(0).build().unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let call = || router.completion(ask("g").deadline(Duration::from_secs(60)));
+    let idle = runtime();
+    idle.block_on(call()).unwrap();
+    let other = runtime();
+    other.block_on(call()).unwrap();
+    other.block_on(call()).unwrap();
+    drop(other);
+    idle.block_on(call()).unwrap();
+    runtime().block_on(call()).unwrap();
+    assert_eq!(upstream.connections(), 3, "each runtime keeps its own");
 }
