@@ -114,6 +114,12 @@ impl Post {
         std::mem::take(&mut *self.arrived.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What tells a future that a stream has something.
+    fn tells(self: &Arc<Post>, number: u64, incoming: &Arc<Incoming>) -> Watcher {
+        let (post, incoming) = (self.clone(), incoming.clone());
+        Box::new(move || post.post(number, Parcel::Chunk(incoming)))
+    }
+
     fn await_for(&self, future: &Bound<'_, PyAny>) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.waiting().insert(number, future.clone().unbind());
@@ -217,7 +223,7 @@ impl Mailbox {
         let post = self.of_this_process(py)?;
         let incoming = reply.incoming(py)?;
         let number = post.await_for(future);
-        incoming.watch(Watcher::Loop(post.clone(), number));
+        incoming.watch(post.tells(number, incoming));
         Ok(Ticket { post: post.clone(), number, call: None })
     }
 }
@@ -245,7 +251,7 @@ fn opened(
             let next = incoming.take(py);
             if next.is_none() {
                 post.waiting().insert(number, future.clone_ref(py));
-                incoming.watch(Watcher::Loop(post.clone(), number));
+                incoming.watch(post.tells(number, &incoming));
             }
             next
         }

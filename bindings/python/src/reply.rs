@@ -9,7 +9,7 @@ use tagrail::{Answer, AnswerBody, CallError, Cost, Facts, Usage};
 use tokio::task::AbortHandle;
 
 use crate::runtime::generation;
-use crate::stream::{Incoming, Watcher};
+use crate::stream::Incoming;
 use crate::wait::slot;
 use crate::{failure, json};
 
@@ -121,7 +121,7 @@ impl Reply {
                 return next;
             }
             let (filling, waiting) = slot();
-            incoming.watch(Watcher::Thread(filling));
+            incoming.watch(Box::new(move || filling.fill(())));
             waiting.wait(py)?;
         }
     }

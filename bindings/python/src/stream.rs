@@ -11,8 +11,7 @@ use pyo3::prelude::*;
 use tagrail::{AnswerBody, Cost, ReplyStream, SseFrame, SseFramer, UpstreamError, Usage};
 use tokio::sync::Notify;
 
-use crate::mailbox::{Parcel, Post};
-use crate::wait::{Filling, lost};
+use crate::wait::lost;
 use crate::{failure, json};
 
 /// As much is taken from the upstream before somebody asks for it: chunks, and their bytes. One by one
@@ -46,11 +45,8 @@ enum Ended {
     Lost,
 }
 
-/// Who is told when there is something.
-pub(crate) enum Watcher {
-    Thread(Filling<()>),
-    Loop(Arc<Post>, u64),
-}
+/// Tells somebody that there is something.
+pub(crate) type Watcher = Box<dyn FnOnce() + Send>;
 
 impl Incoming {
     pub(crate) fn new(about: failure::About) -> Arc<Incoming> {
@@ -74,7 +70,7 @@ impl Incoming {
         drop(unless_lost);
     }
 
-    async fn read(self: &Arc<Incoming>, mut stream: ReplyStream) -> Ended {
+    async fn read(&self, mut stream: ReplyStream) -> Ended {
         let mut framer = SseFramer::default();
         while let Some(frame) = Pin::new(&mut stream).frame().await {
             if let Some(failure) = stream.failure() {
@@ -94,7 +90,7 @@ impl Incoming {
     }
 
     /// Takes in bytes of the upstream. `[DONE]` is for clients over HTTP.
-    async fn push(self: &Arc<Incoming>, framer: &mut SseFramer, bytes: Bytes) {
+    async fn push(&self, framer: &mut SseFramer, bytes: Bytes) {
         let mut frames = Vec::new();
         // A frame that is too long was too long for the router, which has said so.
         let _ = framer.push(bytes, &mut frames);
@@ -103,7 +99,7 @@ impl Incoming {
         }
     }
 
-    async fn put(self: &Arc<Incoming>, data: Bytes) {
+    async fn put(&self, data: Bytes) {
         while !self.has_room() {
             self.room.notified().await;
         }
@@ -118,26 +114,23 @@ impl Incoming {
         state.ready.len() < AHEAD && state.bytes < BYTES_AHEAD
     }
 
-    fn end(self: &Arc<Incoming>, ended: Ended) {
+    fn end(&self, ended: Ended) {
         let mut state = self.state();
         state.ended.get_or_insert(ended);
         self.tell(state);
     }
 
     /// Tells all that wait: each finds a chunk, or waits again.
-    fn tell(self: &Arc<Incoming>, mut state: MutexGuard<'_, State>) {
+    fn tell(&self, mut state: MutexGuard<'_, State>) {
         let watchers = std::mem::take(&mut state.watchers);
         drop(state);
         for watcher in watchers {
-            match watcher {
-                Watcher::Thread(filling) => filling.fill(()),
-                Watcher::Loop(post, number) => post.post(number, Parcel::Chunk(self.clone())),
-            }
+            watcher();
         }
     }
 
     /// Tells this one as soon as there is something; at once, if there is.
-    pub(crate) fn watch(self: &Arc<Incoming>, watcher: Watcher) {
+    pub(crate) fn watch(&self, watcher: Watcher) {
         let mut state = self.state();
         state.watchers.push(watcher);
         if !state.ready.is_empty() || state.ended.is_some() {
@@ -146,7 +139,7 @@ impl Incoming {
     }
 
     /// Nothing is to come any more.
-    pub(crate) fn close(self: &Arc<Incoming>) {
+    pub(crate) fn close(&self) {
         let mut state = self.state();
         (state.bytes, state.ended) = (0, Some(Ended::Closed));
         state.ready.clear();

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from .keywords import seconds
+from .limits import seconds
 
 _MARK = "os.environ/"
 # What an object does not show of itself in a log.

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .limits import seconds
+
 # Values that are sent as they are; also None, which stands for a keyword that was not given.
 _SENT = frozenset({str, int, float, bool, dict, list, tuple, type(None)})
 # The calls of which the provider gets to see `metadata`. In all others it is the router's, and only its tags count.
@@ -52,12 +54,3 @@ def _converted(name: str, value: Any) -> Any:
     if name in ("timeout", "request_timeout", "stream_timeout"):
         return seconds(value)
     return value
-
-
-def seconds(value: Any) -> Any:
-    """The limit on waiting for an answer, of httpx's Timeout."""
-    for part in ("read", "connect"):
-        limit = getattr(value, part, None)
-        if limit is not None:
-            return limit
-    return None if hasattr(value, "read") else value
