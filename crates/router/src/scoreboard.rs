@@ -88,7 +88,11 @@ impl Scoreboard {
         {
             return known.clone();
         }
-        let state = Arc::new(State::new(max_parallel));
+        let mut state = State::new(max_parallel);
+        if let Some(known) = states.get(id) {
+            state.learn(known);
+        }
+        let state = Arc::new(state);
         states.insert(id.to_owned(), state.clone());
         state
     }
@@ -110,6 +114,16 @@ impl State {
             max_parallel,
             permits: max_parallel.map(|limit| Arc::new(Semaphore::new(limit as usize))),
         }
+    }
+
+    /// Takes over what was observed under another `max_parallel_requests`.
+    fn learn(&mut self, known: &State) {
+        let copy = |count: &AtomicU64| AtomicU64::new(count.load(Ordering::Relaxed));
+        self.cooling_until = copy(&known.cooling_until);
+        self.minute = copy(&known.minute);
+        self.any_models = AtomicBool::new(known.any_models.load(Ordering::Relaxed));
+        self.models = Mutex::new(locked(&known.models).clone());
+        self.window = Mutex::new(*locked(&known.window));
     }
 
     /// Until when it cools, for a model.

@@ -77,6 +77,9 @@ async fn what_cools_goes_on_cooling_under_its_id() {
     upstream.otherwise(Reply::default());
     router.upsert_deployment(at(&upstream, "g", "a").tags(["new"])).unwrap();
     assert!(matches!(router.completion(ask("g")).await, Err(Error::Cooling(_))));
+    // Also where what it may do at a time is another now.
+    router.upsert_deployment(at(&upstream, "g", "a").max_parallel_requests(4)).unwrap();
+    assert!(matches!(router.completion(ask("g")).await, Err(Error::Cooling(_))));
     router.add_deployment(at(&upstream, "g", "c")).unwrap();
     for _ in 0..8 {
         assert_eq!(router.completion(ask("g")).await.unwrap().facts.deployment_id(), "c");
