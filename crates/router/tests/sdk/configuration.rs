@@ -268,3 +268,34 @@ fn keys_are_not_shown() {
     let error = builder().model_list([deployment]).build().map(drop).unwrap_err();
     assert!(!format!("{error} {error:?} {}", error.render(false)).contains("sk-secret"));
 }
+
+/// Whatever a type admits is a configuration, or an error that says why not.
+#[tokio::test]
+async fn extremes_are_values_or_errors() {
+    let upstream = FakeUpstream::start();
+    let times =
+        [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(u64::from(u32::MAX)), Duration::MAX];
+    let mut built = 0;
+    for time in times {
+        let router = builder()
+            .model_list([at(&upstream, "g", "a").timeout(time).order(i64::MIN).num_retries(u32::MAX)])
+            .timeout(time)
+            .stream_timeout(time)
+            .retry_after(time)
+            .cooldown_time(time)
+            .allowed_fails(u32::MAX)
+            .max_fallbacks(u32::MAX)
+            .num_retries(u32::MAX)
+            .build();
+        match router {
+            Ok(router) => {
+                built += 1;
+                router.completion(ask("g").timeout(Duration::from_secs(60))).await.unwrap();
+                let _ = router.completion(ask("g").timeout(time).deadline(MINUTE).num_retries(0)).await;
+                let _ = router.stream(ask("g").timeout(time).num_retries(0)).await.map(drop);
+            }
+            Err(error) => assert!(!error.diagnostics().is_empty(), "{time:?}"),
+        }
+    }
+    assert!(built > 0);
+}
