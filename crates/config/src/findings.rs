@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::Host;
 use crate::confidential::without_keys;
 use crate::diagnostic::{Diagnostic, Severity, Spot};
-use crate::document::Steps;
 use crate::node::Place;
+use crate::steps::Steps;
 
 /// Everything noticed so far.
 #[derive(Default)]

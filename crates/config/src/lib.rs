@@ -9,10 +9,10 @@
 //! inside itself.
 //!
 //! Map: `file.rs` what is written, as a tree of nodes with their places; `document.rs` the same tree of
-//! a value; `keys.rs` which keys
-//! there are and how each stands; `reading.rs` typed values out of a map; `environment.rs`
-//! variables; `resolve.rs` what is meant, with `resolve/lint.rs` for what was hardly meant;
-//! `settings.rs` the result outside of routing; `modes.rs` where the two routing modes differ; `report.rs` all that there is to say of a configuration;
+//! a value, `steps.rs` the paths in one; `keys.rs` which keys there are and how each stands; `reading.rs`
+//! typed values out of a map; `environment.rs` variables; `resolve.rs` what is meant, with
+//! `resolve/lint.rs` for what was hardly meant; `settings.rs` the result outside of routing; `modes.rs`
+//! where the two routing modes differ; `report.rs` all that there is to say of a configuration;
 //! `findings.rs` and `diagnostic.rs` what is wrong, for people and machines; `confidential.rs` what
 //! neither may see; `python.rs` the texts that LiteLLM hashes into ids.
 
@@ -30,6 +30,7 @@ mod reading;
 mod report;
 mod resolve;
 mod settings;
+mod steps;
 
 use std::path::Path;
 
