@@ -18,6 +18,8 @@ use crate::{Coder, Envelope, EnvelopeError, Prepared, Secret, UpstreamError};
 
 /// Fields that a deployment can open to clients.
 pub(super) const OPENABLE: &[&str] = &["api_key", "api_base", "base_url", "headers", "extra_headers"];
+/// As much of an address of a call's own is shown and written down: it is somebody else's to choose.
+const LONGEST_SHOWN: usize = 512;
 /// Headers that stand for the deployment, whatever it allows.
 const RESERVED: [&str; 4] = ["host", "authorization", "x-api-key", "api-key"];
 
@@ -49,12 +51,21 @@ fn is_open(open: &[impl AsRef<str>], field: &str) -> bool {
 }
 
 impl Place<'_> {
-    /// The address that a call brings itself, as it may be shown. It counts once the call is admitted.
+    /// The address that a call brings itself, as it may be shown and written down: `None` where it is no
+    /// address. It counts once the call is admitted.
     pub fn own_base(envelope: &Envelope) -> Option<String> {
+        // Mostly there is nothing, which costs no look at the keys themselves.
+        if envelope.steering().is_empty() {
+            return None;
+        }
         let text = |field| serde_json::from_str::<String>(envelope.raw(field)?).ok();
         let said = |text: &String| !text.trim().is_empty();
         let base = text("api_base").filter(said).or_else(|| text("base_url").filter(said))?;
-        Some(presentable(base.trim()))
+        let base = base.trim();
+        Base::parse(base).ok()?;
+        let mut shown = presentable(base);
+        shown.truncate(shown.floor_char_boundary(LONGEST_SHOWN));
+        Some(shown)
     }
 }
 

@@ -319,6 +319,24 @@ fn an_operator_chooses_any_address_for_its_own_call() {
 }
 
 #[test]
+fn an_address_of_a_calls_own_is_shown_in_bounds() {
+    let shown = |fields: &str| {
+        let envelope = Envelope::read(Bytes::from(format!(r#"{{"model":"m"{fields}}}"#))).unwrap();
+        Place::own_base(&envelope)
+    };
+    assert_eq!(shown(""), None);
+    assert_eq!(shown(r#","api_base":" http://h/v1?key=secret ""#).as_deref(), Some("http://h/v1"));
+    assert_eq!(shown(r#","api_base":"","base_url":"http://h""#).as_deref(), Some("http://h"));
+    for none in [r#","api_base":"http://u:secret@h/v1""#, r#","api_base":"ftp://h""#, r#","api_base":5"#] {
+        assert_eq!(shown(none), None, "{none}");
+    }
+    let long = format!(r#","api_base":"http://h/{}""#, "é".repeat(20_000));
+    assert!(shown(&long).is_none_or(|text| text.len() <= 512));
+    let long = format!(r#","api_base":"http://h/{}""#, "x".repeat(20_000));
+    assert_eq!(shown(&long).map(|text| text.len()), Some(512));
+}
+
+#[test]
 fn no_credential_comes_back_in_an_upstreams_words() {
     let target = build(&TargetSpec {
         client_may_set: ["api_base", "api_key", "extra_headers"].map(str::to_owned).to_vec(),
