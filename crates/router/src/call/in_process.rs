@@ -11,7 +11,7 @@ impl Call {
     /// `default_fallbacks` in both modes; and the body may hold what a client's may not: `mock_response`,
     /// `enable_tag_filtering`, its own `context_window_fallbacks` and `content_policy_fallbacks`, and for this
     /// call alone `api_key`, `api_base` and `extra_headers`. The last three are the operator's: where the call is
-    /// on behalf of a [`Caller`] with a policy, a deployment has to allow them, as it has to in a gateway.
+    /// on behalf of a [`Caller`](crate::Caller) with a policy, a deployment has to allow them, as it has to in a gateway.
     #[must_use]
     pub fn in_process(mut self) -> Call {
         self.in_process = true;
