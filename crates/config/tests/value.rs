@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tagrail_config::{Diagnostic, Host, Loaded, Resolved, Source, load, load_for, load_text, load_value};
 
@@ -357,5 +358,74 @@ fn a_secret_is_in_no_finding() {
         for left_out in loaded.resolved.iter().flat_map(|resolved| &resolved.left_out) {
             assert!(!format!("{left_out:?}").contains("canary"), "{left_out:?}");
         }
+    }
+}
+
+/// A value of a parameter that JSON and YAML write alike.
+fn parameter() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-9000i32..9000).prop_map(|halves| Value::from(f64::from(halves) + 0.5)),
+        prop::sample::select(vec![
+            "",
+            "a",
+            "é",
+            "it's",
+            "say \"x\"",
+            "a\\b",
+            "💧",
+            "yes",
+            "1",
+            "1.0",
+            "null",
+            "x: y"
+        ])
+        .prop_map(Value::from),
+        prop::sample::select(vec!["os.environ/SET_KEY", "os.environ/NOT_SET", "os.environ/"])
+            .prop_map(Value::from),
+    ];
+    scalar.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::vec(("[a-cé ]{1,3}", inner), 0..3)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    /// JSON is YAML: the same deployments with the same ids, whatever their parameters are and in
+    /// whatever order, and the same said of them.
+    #[test]
+    fn a_value_and_its_text_are_one_configuration(
+        deployments in prop::collection::vec(
+            prop::collection::vec(
+                (prop::sample::select(vec![
+                    "api_key", "tags", "timeout", "weight", "order", "seed", "stop", "user", "extra_body",
+                    "extra_headers", "organization", "model_info", "whatever",
+                ]), parameter()),
+                0..5,
+            ),
+            1..4,
+        )
+    ) {
+        let item = |params: Vec<(&str, Value)>| {
+            let mut params: serde_json::Map<String, Value> =
+                params.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+            params.insert("model".to_owned(), "openai/a".into());
+            json!({"model_name": "g", "litellm_params": params})
+        };
+        let document = json!({"model_list": deployments.into_iter().map(item).collect::<Vec<_>>()});
+        let of_value = load_value(&document, &environment);
+        let text = document.to_string();
+        let of_text = load_for(Host::Program, Source::Text(&text, Path::new("c.yaml")), &environment);
+        prop_assert_eq!(of_text.document.as_ref(), Some(&document));
+        let codes = |loaded: &Loaded| loaded.diagnostics.iter().map(|found| (found.code, found.stops)).collect::<Vec<_>>();
+        prop_assert_eq!(codes(&of_text), codes(&of_value));
+        let meant = |loaded: &Loaded| loaded.resolved.as_ref().map(meaning);
+        prop_assert_eq!(meant(&of_text), meant(&of_value));
     }
 }
