@@ -107,7 +107,8 @@ def last_one(it):
 
 def again(it):
     """Whether ours asks somebody more often than LiteLLM, or a client names the model as its own fallback."""
-    if it.mode == "tagrail" or "asked" not in it.others or not it.case.targeted(it.ask):
+    by_id = it.ask.model in {entry.get("model_info", {}).get("id") for entry in it.case.model_list}
+    if it.mode == "tagrail" or "asked" not in it.others or not (it.case.targeted(it.ask) or by_id):
         return False
     groups = groups_of(it.case)
     mine, others = (Counter(groups[one["key"]] for one in side["asked"]) for side in (it.mine, it.others))
@@ -127,8 +128,9 @@ def goes_on(it):
     if "asked" not in it.others or "error" not in it.mine:
         return False
     mine, others = ([(one["key"], one["body"]["model"]) for one in side["asked"]] for side in (it.mine, it.others))
-    goes_on = others[:len(mine)] == mine and len(others) > len(mine)
-    return goes_on and bool(it.case.targeted(it.ask))
+    # Without fallbacks: a further order, which LiteLLM does not ask when a prompt is too long or not wanted.
+    ordered = it.case.ordered_twice() and {"context", "policy"} & set(it.case.troubles.values())
+    return others[:len(mine)] == mine and len(others) > len(mine) and bool(it.case.targeted(it.ask) or ordered)
 
 
 def groups_of(case):
@@ -229,7 +231,7 @@ def spelt(it):
         return False
 
 
-FURTHER = "LiteLLM gives up where a list names nobody new, ours goes on to the general and the default lists"
+FURTHER = "LiteLLM gives up where a list names nobody new, ours goes on: to the general and default lists, a further order"
 
 ELSEWHERE = [
     Row("D26", "default fallbacks of an unknown name are fallbacks like others", lambda it: it.unknown),
@@ -240,7 +242,7 @@ ELSEWHERE = [
     Row("open", "errors do not tell the model of a wildcard deployment",
         within("error", lambda it: it.path[-1] == "model" and (it.ask.model.endswith(it.other) or "*" in it.other))),
     Row("open", "a call's own fallbacks are forgotten by the fallbacks that they lead to", lambda it: own_forgotten(it)),
-    Row("open", "in litellm mode, fallbacks are asked again that have failed", again),
+    Row("open", "in litellm mode, fallbacks and ids are asked again that have failed", again),
     Row("D11", "LiteLLM asks a deployment again that has failed", asked_again),
     Row("D37", FURTHER,
         lambda it: it.path[-1] == "x-litellm-attempted-fallbacks" and it.case.targeted(it.ask)),
