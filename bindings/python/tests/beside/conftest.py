@@ -1,5 +1,6 @@
 """LiteLLM's own Router and ours in one run.
 
+    pip install -r tests/beside/requirements.txt, and our wheel
     pytest tests/beside [--seeds FIRST:LAST]
 
 One seed is one random configuration with its calls (`grammar.py`). Needs an environment of its own, see
@@ -15,15 +16,15 @@ import os
 
 import pytest
 
-# Before LiteLLM is imported: it would look for its prices on the network. Its clients over aiohttp
-# are left open when they are dropped, which after some hundred Routers ends the process.
-os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_TELEMETRY="False", LITELLM_LOG="CRITICAL",
-                  DISABLE_AIOHTTP_TRANSPORT="True", HF_HUB_OFFLINE="1")
+from grammar import DEFAULT
 
 if importlib.util.find_spec("litellm") is None:
     collect_ignore_glob = ["test_*.py"]
-
-DEFAULT = "1:200"
+else:
+    # Before LiteLLM is imported: it would look for its prices on the network. Its clients over aiohttp are left open
+    # when they are dropped, which after some hundred Routers ends the process.
+    os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_TELEMETRY="False", LITELLM_LOG="CRITICAL",
+                      DISABLE_AIOHTTP_TRANSPORT="True", HF_HUB_OFFLINE="1")
 
 
 def pytest_addoption(parser):
@@ -37,7 +38,7 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     if "seed" in metafunc.fixturenames:
-        first, _, last = metafunc.config.getoption("--seeds").partition(":")
+        first, _, last = metafunc.config.getoption("--seeds", DEFAULT).partition(":")
         metafunc.parametrize("seed", range(int(first), int(last or first) + 1))
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+# The seeds of the default run.
+DEFAULT = "1:200"
 TAGS = ["red", "blue", "eu", "gold tier", "ü", "Red", "lab:red"]
 WORDS = ["ka", "zo", "ka-zo", "v2.1", "mi(x)", "n+", "ñandú", "a::b", "q_7"]
 JOINS = ["/", "-", "::", ".", ":", ""]
@@ -24,8 +26,9 @@ SAYS = ["plain"] * 6 + ["tools", "long", "length", "two", "details", "details", 
 # How a deployment's provider fails, see provider.py.
 RETRIED = ["408", "429", "500", "502", "503", "529", "401", "403", "409", "hangup"]
 SETTLED = ["400", "404", "422", "context", "policy"]
-# What does not occur elsewhere than with OpenAI, or is tried again by LiteLLM's own client.
-OTHERS = {"context": "400", "policy": "400", "409": "400", "hangup": "500"}
+# What does not occur elsewhere than with OpenAI, is tried again by LiteLLM's own client, or (Anthropic's 529) is told
+# there as a status that it was not.
+OTHERS = {"context": "400", "policy": "400", "409": "400", "hangup": "500", "529": "503"}
 
 
 @dataclass

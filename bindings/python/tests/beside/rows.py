@@ -128,8 +128,10 @@ def goes_on(it):
     if "asked" not in it.others or "error" not in it.mine:
         return False
     mine, others = ([(one["key"], one["body"]["model"]) for one in side["asked"]] for side in (it.mine, it.others))
-    # Without fallbacks: a further order, which LiteLLM does not ask when a prompt is too long or not wanted.
-    ordered = it.case.ordered_twice() and {"context", "policy"} & set(it.case.troubles.values())
+    # Without fallbacks: a further order, which LiteLLM does not ask when a prompt is too long or not wanted, or where
+    # a call does without fallbacks.
+    unasked = it.ask.params.get("disable_fallbacks") or {"context", "policy"} & set(it.case.troubles.values())
+    ordered = it.case.ordered_twice() and unasked
     return others[:len(mine)] == mine and len(others) > len(mine) and bool(it.case.targeted(it.ask) or ordered)
 
 
@@ -139,9 +141,10 @@ def groups_of(case):
 
 
 def nameless(case, ids, ask):
-    """Whether what may be picked has a model without a provider, which fails without being asked."""
-    picks = Model(case, ids, frozenset()).picks(ask)
-    return isinstance(picks, list) and any("/" not in model or model.split("/")[0] not in oracle.PROVIDERS for _, model in picks)
+    """Whether what may be picked has no provider, and fails without being asked, or another than it was given."""
+    model = Model(case, ids, frozenset())
+    picks, provider = model.picks(ask), lambda name: name.partition("/")[0]
+    return isinstance(picks, list) and any(provider(asked) != provider(model.by_id[id].model) for id, asked in picks)
 
 
 def touched(case, ids, ask, mode):

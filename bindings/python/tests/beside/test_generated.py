@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 import rows
-from conftest import DEFAULT
-from grammar import Case
+from grammar import DEFAULT, Case
 from play import Play, report
 from sides import Ours
 
@@ -25,7 +24,7 @@ def test_same(seed, play):
 
 def test_every_row_is_needed(play, request):
     """A row that nothing differs by is no row: it would hide what should be noticed."""
-    if request.config.getoption("--seeds") != DEFAULT or request.config.getoption("keyword"):
+    if request.config.getoption("--seeds", DEFAULT) != DEFAULT or request.config.getoption("keyword"):
         pytest.skip("only after all configurations of the default run")
     wanted = set().union(*rows.ROWS.values()) | {row.why for row in rows.ELSEWHERE}
     assert wanted <= play.used, f"nothing differs by {sorted(wanted - play.used)}"
