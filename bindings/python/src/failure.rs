@@ -74,9 +74,11 @@ pub(crate) fn of_call(py: Python<'_>, error: &CallError, about: &About) -> PyErr
             Refusal::Unpriced { .. } => details.set_item("kind", "unpriced"),
             Refusal::Upstream(upstream) => {
                 let configured = error.snapshot.router.num_retries;
-                // LiteLLM says neither of a call that was tried once.
-                if error.attempts > 1 {
-                    details.set_item("num_retries", error.attempts - 1)?;
+                // LiteLLM says neither of a group that was tried once.
+                if let Some(retries) =
+                    error.blame.as_ref().map(|blame| blame.retries).filter(|tries| *tries > 0)
+                {
+                    details.set_item("num_retries", retries)?;
                     details.set_item("max_retries", about.num_retries.unwrap_or(configured))?;
                 }
                 failed(details, upstream)
@@ -128,17 +130,14 @@ pub(crate) fn closed(py: Python<'_>) -> PyErr {
     })
 }
 
-/// Whose deployment was tried last, and what it was asked for; behind a wildcard that is the caller's to know.
+/// Whose failure it is, and what was asked for.
 fn tried(details: &Bound<'_, PyDict>, error: &CallError) -> PyResult<()> {
-    let Some(deployment) = error.deployment else { return Ok(()) };
-    let spec = error.snapshot.spec(deployment);
-    details.set_item("deployment_id", &spec.id)?;
-    let Ok(place) = error.snapshot.deployment(deployment).target.resolve(&spec.model) else { return Ok(()) };
+    let Some(blame) = &error.blame else { return Ok(()) };
+    details.set_item("deployment_id", &error.snapshot.spec(blame.deployment).id)?;
+    let target = &error.snapshot.deployment(blame.deployment).target;
+    let Ok(place) = target.resolve(&blame.upstream_model) else { return Ok(()) };
     details.set_item("provider", place.provider.name())?;
-    if !place.model.contains('*') {
-        details.set_item("upstream_model", place.model)?;
-    }
-    Ok(())
+    details.set_item("upstream_model", place.model)
 }
 
 fn no_way(details: &Bound<'_, PyDict>, no_route: &NoRoute, error: &CallError) -> PyResult<()> {

@@ -26,7 +26,7 @@ use self::policy::pause;
 use self::walk::{Told, Walk};
 use crate::account::Account;
 use crate::router::Router;
-use crate::{Answer, Call, CallError, Refusal, Snapshot};
+use crate::{Answer, Blame, Call, CallError, Refusal, Snapshot};
 
 /// A call on its way: what all its attempts share.
 pub(crate) struct Attempts<'a> {
@@ -43,6 +43,8 @@ pub(crate) struct Attempts<'a> {
     groups: u32,
     /// A limit of the caller's had no room for a fallback: the call is over.
     over: Option<Refusal>,
+    /// Whose failure is told, where it is a deployment's: of the first group, as the failure is.
+    blamed: Option<Blame>,
     /// An attempt is under way, at this price.
     under_way: Option<Option<Price>>,
 }
@@ -118,10 +120,12 @@ pub(crate) async fn run(
         }
     };
     attempts.account.settle_refused(&refusal);
-    let (timeout, (deployment, attempts)) = (attempts.limit, attempts.account.tried());
+    let (timeout, (_, tries), blame) = (attempts.limit, attempts.account.tried(), attempts.blamed.take());
     let model = at_fault.unwrap_or_else(|| model.unwrap_or_default().into_owned());
+    // A limit is nobody's failure.
+    let blame = blame.filter(|_| !matches!(refusal, Refusal::OverLimit(_)));
     let error = CallError::new(call, snapshot.clone(), model, refusal);
-    Err(Box::new(CallError { timeout, deployment, attempts, ..error }))
+    Err(Box::new(CallError { timeout, blame, attempts: tries, ..error }))
 }
 
 /// What every operation needs, before anything is decided.
@@ -150,6 +154,7 @@ impl<'a> Attempts<'a> {
             asked: Vec::new(),
             groups: 0,
             over: None,
+            blamed: None,
             under_way: None,
         }
     }
@@ -189,25 +194,39 @@ impl Attempts<'_> {
                 Err(miss) => miss,
             };
             let (told, next, pause) = match miss {
-                Miss::Caller(refusal) => return Err(refusal),
+                Miss::Caller(refusal) => {
+                    self.blame(question, &walk, current);
+                    return Err(refusal);
+                }
                 Miss::Unfit(refusal) => {
                     walk.unfit.push(current);
                     let (next, pause) = self.instead(snapshot, &mut walk);
-                    (Told::unfit(refusal), next, pause)
+                    (Told::unfit(refusal, current), next, pause)
                 }
                 Miss::Upstream(error) => {
                     let (now, recorder) = (self.router.now(), &**self.router.recorder());
                     snapshot.note_failure(&walk.decision, current, &error, now, recorder);
                     let (next, pause) = self.after(question, snapshot, &mut walk, current, &error);
-                    (Told::failed(error), next, pause)
+                    (Told::failed(error, current), next, pause)
                 }
             };
             let told = told.or(walk.told.take());
-            let Some(next) = next else { return Err(*told.refusal) };
+            let Some(next) = next else {
+                self.blame(question, &walk, told.by);
+                return Err(*told.refusal);
+            };
             (current, walk.told) = (next, Some(told));
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
+        }
+    }
+
+    /// Notes whose failure is told.
+    fn blame(&mut self, question: Question<'_>, walk: &Walk, deployment: DeploymentIndex) {
+        if question.depth == 0 {
+            let upstream_model = self.snapshot.table.upstream_model(&walk.decision, deployment).into_owned();
+            self.blamed = Some(Blame { deployment, upstream_model, retries: walk.retries });
         }
     }
 

@@ -26,10 +26,21 @@ pub struct CallError {
     pub caller: Arc<Caller>,
     /// Whether the operator's own program asked; see [`Call::in_process`].
     pub in_process: bool,
-    /// Who failed last, when one was tried.
-    pub deployment: Option<DeploymentIndex>,
+    /// Whose failure it is, when a deployment was tried.
+    pub blame: Option<Blame>,
     /// Tries in all groups.
     pub attempts: u32,
+}
+
+/// The deployment whose failure is told: after fallbacks have failed too, one of the group asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blame {
+    /// Which one.
+    pub deployment: DeploymentIndex,
+    /// What it was asked for, provider in front, captures filled in.
+    pub upstream_model: String,
+    /// Retries within its group.
+    pub retries: u32,
 }
 
 impl CallError {
@@ -43,7 +54,7 @@ impl CallError {
             operation: call.operation,
             caller: call.caller.clone(),
             in_process: call.in_process,
-            deployment: None,
+            blame: None,
             attempts: 0,
         }
     }

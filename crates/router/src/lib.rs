@@ -91,7 +91,7 @@ mod transport;
 pub use admission::{Allowance, AllowanceFacts, Need, OverLimit, Reservation, Used};
 pub use call::Call;
 pub use caller::{Caller, Identity};
-pub use error::{CallError, Refusal};
+pub use error::{Blame, CallError, Refusal};
 pub use explained::{Explained, Grounds};
 pub use header_text::header_text;
 pub use outcome::{Answer, AnswerBody, Facts, Outcome, Recorder};

@@ -26,6 +26,8 @@ pub(super) struct Walk {
 pub(super) struct Told {
     rank: Rank,
     pub(super) refusal: Box<Refusal>,
+    /// Whose failure it is.
+    pub(super) by: DeploymentIndex,
 }
 
 /// Which reason is told where there are several: what an upstream said, before what the caller can
@@ -38,13 +40,13 @@ enum Rank {
 }
 
 impl Told {
-    pub(super) fn failed(error: UpstreamError) -> Told {
-        Told { rank: Rank::Upstream, refusal: Box::new(Refusal::Upstream(error)) }
+    pub(super) fn failed(error: UpstreamError, by: DeploymentIndex) -> Told {
+        Told { rank: Rank::Upstream, refusal: Box::new(Refusal::Upstream(error)), by }
     }
 
-    pub(super) fn unfit(refusal: Refusal) -> Told {
+    pub(super) fn unfit(refusal: Refusal, by: DeploymentIndex) -> Told {
         let rank = if matches!(refusal, Refusal::Body(_)) { Rank::Caller } else { Rank::Operator };
-        Told { rank, refusal: Box::new(refusal) }
+        Told { rank, refusal: Box::new(refusal), by }
     }
 
     /// This one, unless the one before weighs more.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tagrail_providers::{EnvelopeError, ErrorKind, UpstreamError};
 use tagrail_routing::NoRoute;
 
-use crate::{Call, CallError, Facts, RateLimits, Refusal, Told};
+use crate::{Blame, Call, CallError, Facts, RateLimits, Refusal, Told};
 
 /// Why a call has no answer, or no whole one. [`Error::fault`] says whose fault it was; what there is to
 /// tell is in the [`Failure`].
@@ -117,7 +117,7 @@ impl Error {
         &self.failure().model
     }
 
-    /// The deployment that failed last, when one was tried.
+    /// The deployment whose failure it is, when one was tried.
     pub fn deployment_id(&self) -> Option<&str> {
         self.failure().deployment.as_deref()
     }
@@ -151,7 +151,7 @@ impl Error {
     /// A call that the router refused, or that nobody answered.
     pub(super) fn of(error: CallError, call: &Call) -> Error {
         let told = error.told();
-        let deployment = error.deployment.map(|index| error.snapshot.spec(index).id.clone());
+        let deployment = error.blame.as_ref().map(|blame| error.snapshot.spec(blame.deployment).id.clone());
         let (make, fault): (fn(Box<Failure>) -> Error, _) = match &error.refusal {
             Refusal::Body(_) | Refusal::MissingModel | Refusal::MissingField(_) => {
                 (Error::Request, Fault::Caller)
@@ -197,7 +197,9 @@ pub(super) fn broken(call: &Call, facts: &Facts, upstream: UpstreamError) -> Err
     let refusal = Refusal::Upstream(upstream);
     let asked = call.model().unwrap_or_default().into_owned();
     let error = CallError::new(call, facts.snapshot.clone(), asked, refusal);
-    let error = CallError { deployment: Some(facts.deployment), attempts: facts.attempts, ..error };
+    let (deployment, upstream_model) = (facts.deployment, facts.model().to_owned());
+    let blame = Blame { deployment, upstream_model, retries: facts.retries };
+    let error = CallError { blame: Some(blame), attempts: facts.attempts, ..error };
     match Error::of(error, call) {
         Error::Upstream(failure) => Error::Broken(failure),
         other => other,

@@ -313,3 +313,14 @@ fn an_error_is_what_errors_have_to_be() {
     is_sent::<Completion>();
     assert!(std::mem::size_of::<Error>() <= 16, "a Result is no larger for its errors");
 }
+
+#[tokio::test]
+async fn after_its_fallbacks_too_a_failure_is_that_of_the_group_asked_for() {
+    let upstream = FakeUpstream::start();
+    upstream.otherwise(Reply::error(500));
+    let list = [at(&upstream, "g", "a"), at(&upstream, "f", "b")];
+    let router = builder().num_retries(0).model_list(list).fallbacks("g", ["f"]).build().unwrap();
+    let error = router.completion(ask("g")).await.unwrap_err();
+    assert_eq!(upstream.models(), ["a", "b"]);
+    assert_eq!((error.deployment_id(), error.attempts()), (Some("a"), 2));
+}
