@@ -37,7 +37,7 @@ pub(crate) struct Attempts<'a> {
     pub(crate) account: Account,
     /// The limit of the last attempt, for `x-litellm-timeout`.
     pub(crate) limit: Option<Duration>,
-    /// Groups that did not answer, for `Rules::fallbacks_ask_once`.
+    /// Groups that did not answer: no call asks one twice.
     asked: Vec<Asked>,
     /// Groups entered so far.
     groups: u32,

@@ -54,8 +54,6 @@ pub struct Rules {
     pub wildcard_id_is_refused: bool,
     /// D26: `default_fallbacks` help an unknown name without any wildcard in the config.
     pub default_fallbacks_always: bool,
-    /// D37: fallbacks never ask a group that the same call has asked without success.
-    pub fallbacks_ask_once: bool,
     /// D30: a deployment left out for a mistake still counts for the default pool and for what
     /// tags its group knows.
     pub left_out_count: bool,
@@ -78,7 +76,6 @@ impl From<RoutingMode> for Rules {
             regex_miss_is_local: on,
             wildcard_id_is_refused: on,
             default_fallbacks_always: on,
-            fallbacks_ask_once: on,
             left_out_count: on,
         }
     }

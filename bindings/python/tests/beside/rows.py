@@ -239,13 +239,8 @@ FURTHER = "LiteLLM gives up where a list names nobody new, ours goes on: to the 
 ELSEWHERE = [
     Row("D26", "default fallbacks of an unknown name are fallbacks like others", lambda it: it.unknown),
     # Known to be wrong, and to be repaired.
-    Row("open", "errors tell who failed last, and not whose failure they are", last_one),
-    Row("open", "errors count the tries of fallbacks as retries",
-        within("error", lambda it: it.path[-1] in ("num_retries", "max_retries") and len(it.others.get("asked", ())) > 1)),
-    Row("open", "errors do not tell the model of a wildcard deployment",
-        within("error", lambda it: it.path[-1] == "model" and (it.ask.model.endswith(it.other) or "*" in it.other))),
     Row("open", "a call's own fallbacks are forgotten by the fallbacks that they lead to", lambda it: own_forgotten(it)),
-    Row("open", "in litellm mode, fallbacks and ids are asked again that have failed", again),
+    Row("open", "in litellm mode, ids are asked again that have failed", again),
     Row("D11", "LiteLLM asks a deployment again that has failed", asked_again),
     Row("D37", FURTHER,
         lambda it: it.path[-1] == "x-litellm-attempted-fallbacks" and it.case.targeted(it.ask)),

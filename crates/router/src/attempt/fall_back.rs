@@ -31,7 +31,7 @@ enum Turn {
 impl Attempts<'_> {
     /// Asks the fallbacks in their order. Depth is bounded by `max_fallbacks`, not by refusing
     /// cycles: two groups that fall back on each other are an ordinary LiteLLM config. How many are
-    /// asked is bounded by asking each once (row D37): in an outage every one of them would walk all
+    /// asked is bounded by asking each once, as LiteLLM does: in an outage every one of them would walk all
     /// the others again.
     pub(super) fn fall_back<'b>(
         &'b mut self,
@@ -134,10 +134,9 @@ impl Attempts<'_> {
     }
 
     fn turn(&mut self, question: Question<'_>, step: &Step) -> Turn {
-        let rule = self.snapshot.table.rules().fallbacks_ask_once;
         let walks = question.depth + 1 < self.snapshot.router.max_fallbacks;
         match self.asked.iter_mut().find(|asked| asked.model == step.model) {
-            Some(asked) if rule && step.fields.is_empty() => {
+            Some(asked) if step.fields.is_empty() => {
                 asked.unwalked.take_if(|_| walks).map_or(Turn::Skip, Turn::Walk)
             }
             _ => Turn::Ask,

@@ -40,28 +40,25 @@ async fn fallbacks_of_fallbacks_follow_and_count_as_litellm_counts() {
 
 #[tokio::test]
 async fn groups_that_fall_back_on_each_other_end() {
-    for (mode, asked) in [("tagrail", &["g1", "f1"][..]), ("litellm", &["g1", "f1", "g1"])] {
+    for mode in ["tagrail", "litellm"] {
         let rig = rig(json!({"routing_mode": mode, "max_fallbacks": 2,
             "fallbacks": [{"g": ["f1"]}, {"f1": ["g"]}]}));
         rig.upstream.otherwise(Reply::error(500));
         rig.upstream.always("g1", Reply::error(502));
         let error = rig.chat("g", json!({})).await.unwrap_err();
         assert_eq!(error.refusal.status(), 502);
-        assert_eq!(rig.asked(), asked, "{mode}");
+        assert_eq!(rig.asked(), ["g1", "f1"], "{mode}");
     }
 }
 
 #[tokio::test]
-async fn in_an_outage_every_group_is_asked_once_in_tagrail_mode() {
-    let defaults = json!(["f1", "f2", "f3"]);
-    let dead = rig(json!({ "default_fallbacks": defaults }));
-    dead.upstream.otherwise(Reply::error(500));
-    dead.chat("g", json!({})).await.unwrap_err();
-    assert_eq!(dead.asked(), ["g1", "f1", "f2", "f3"]);
-    let dead = rig(json!({ "default_fallbacks": defaults, "routing_mode": "litellm" }));
-    dead.upstream.otherwise(Reply::error(500));
-    dead.chat("g", json!({})).await.unwrap_err();
-    assert!(dead.asked().len() > 4, "LiteLLM walks all defaults again for each");
+async fn in_an_outage_every_group_is_asked_once() {
+    for mode in ["tagrail", "litellm"] {
+        let dead = rig(json!({ "default_fallbacks": ["f1", "f2", "f3"], "routing_mode": mode }));
+        dead.upstream.otherwise(Reply::error(500));
+        dead.chat("g", json!({})).await.unwrap_err();
+        assert_eq!(dead.asked(), ["g1", "f1", "f2", "f3"], "{mode}");
+    }
 }
 
 #[tokio::test]
