@@ -142,8 +142,13 @@ fn tried(details: &Bound<'_, PyDict>, error: &CallError) -> PyResult<()> {
 
 fn no_way(details: &Bound<'_, PyDict>, no_route: &NoRoute, error: &CallError) -> PyResult<()> {
     let kind = match no_route {
-        NoRoute::UnknownModel { .. } => "unknown_model",
-        NoRoute::NoDeployments => "no_deployments",
+        NoRoute::UnknownModel { .. } | NoRoute::NoDeployments => {
+            // As the message has it: what an alias stands for is told to the operator.
+            if error.caller.policy.is_none() {
+                details.set_item("model", error.snapshot.table.behind_alias(&error.model))?;
+            }
+            if let NoRoute::NoDeployments = no_route { "no_deployments" } else { "unknown_model" }
+        }
         NoRoute::WildcardId => "wildcard_id",
         NoRoute::ModelDenied { .. } => "model_denied",
         NoRoute::ReservationsUnknown => "reservations_unknown",

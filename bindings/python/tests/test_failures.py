@@ -22,6 +22,13 @@ def test_the_headers_of_a_provider_that_refused(one, upstream, hello):
     assert (error.model, error.llm_provider, error.failed_deployment_id) == ("gpt-4o-mini", "openai", "a")
 
 
+def test_an_alias_for_nobody_is_told_by_what_it_stands_for(router, deployment, hello):
+    one = router([deployment("m")], model_group_alias={"nick": "nobody"})
+    with pytest.raises(tagrail.BadRequestError, match="model=nobody") as caught:
+        one.completion("nick", hello)
+    assert caught.value.model == "nobody"
+
+
 def test_how_often_it_was_tried(router, deployment, upstream, hello):
     upstream.fail(500, "down")
     two = router([deployment("m", id="a"), deployment("m", id="b")], num_retries=1)
