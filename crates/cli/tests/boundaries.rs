@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! cli --> server --> router --> config --> routing
-//!  |        |          |          `------> providers
+//!  |        |          |          `------> providers --> money
 //!  |        |          +-----> routing, providers
-//!  |        `-----> store --> routing
+//!  |        `-----> store --> routing, money
 //!  `--> config, routing
 //!
 //! python --> router
@@ -27,14 +27,22 @@ use serde_json::Value;
 
 /// From the diagram: each crate and everything that its arrows lead to.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("tagrail-money", &[]),
     ("tagrail-routing", &[]),
-    ("tagrail-providers", &[]),
-    ("tagrail-config", &["tagrail-routing", "tagrail-providers"]),
-    ("tagrail", &["tagrail-config", "tagrail-routing", "tagrail-providers"]),
-    ("tagrail-store", &["tagrail-routing"]),
+    ("tagrail-providers", &["tagrail-money"]),
+    ("tagrail-config", &["tagrail-routing", "tagrail-providers", "tagrail-money"]),
+    ("tagrail", &["tagrail-config", "tagrail-routing", "tagrail-providers", "tagrail-money"]),
+    ("tagrail-store", &["tagrail-routing", "tagrail-money"]),
     (
         "tagrail-server",
-        &["tagrail", "tagrail-store", "tagrail-config", "tagrail-routing", "tagrail-providers"],
+        &[
+            "tagrail",
+            "tagrail-store",
+            "tagrail-config",
+            "tagrail-routing",
+            "tagrail-providers",
+            "tagrail-money",
+        ],
     ),
     (
         "tagrail-cli",
@@ -45,12 +53,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tagrail-config",
             "tagrail-routing",
             "tagrail-providers",
+            "tagrail-money",
         ],
     ),
     ("tagrail-python", &["tagrail"]),
     ("tagrail-testkit", &[]),
     ("tagrail-bench", &[]),
-    ("tagrail-fuzz", &["tagrail-config", "tagrail-routing", "tagrail-providers"]),
+    ("tagrail-fuzz", &["tagrail-config", "tagrail-routing", "tagrail-providers", "tagrail-money"]),
 ];
 
 /// Crates outside the product: they may name each other's subjects in tests and benchmarks.
@@ -72,7 +81,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// Neither they nor anything below them may wait, open a socket or draw a number.
-const PURE: &[&str] = &["tagrail-routing", "tagrail-providers", "tagrail-config"];
+const PURE: &[&str] = &["tagrail-money", "tagrail-routing", "tagrail-providers", "tagrail-config"];
 const IMPURE: &[&str] =
     &["tokio", "hyper", "mio", "socket2", "async-std", "smol", "reqwest", "fastrand", "rand"];
 
