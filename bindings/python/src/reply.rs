@@ -158,7 +158,7 @@ impl Reply {
             Body::Whole(_) => (self.facts.usage, self.facts.cost),
             Body::Stream(flow) => flow.incoming.spent(),
         };
-        facts.set_item(intern!(py, "cost"), cost.map(|cost| cost.total()))?;
+        facts.set_item(intern!(py, "cost"), cost.map(|cost| cost.total().dollars()))?;
         facts.set_item(intern!(py, "cost_parts"), cost_parts(py, cost)?)?;
         facts.set_item(intern!(py, "usage"), tokens(py, usage)?)?;
         facts.set_item(intern!(py, "retries"), self.facts.retries)?;
@@ -183,8 +183,8 @@ impl Reply {
 fn cost_parts<'py>(py: Python<'py>, cost: Option<Cost>) -> PyResult<Option<Bound<'py, PyDict>>> {
     let Some(cost) = cost else { return Ok(None) };
     let parts = PyDict::new(py);
-    parts.set_item("input", cost.input)?;
-    parts.set_item("output", cost.output)?;
+    parts.set_item("input", cost.input.dollars())?;
+    parts.set_item("output", cost.output.dollars())?;
     Ok(Some(parts))
 }
 

@@ -4,6 +4,7 @@
 //! bound to reserve by and a figure that is marked as an estimate, not a tokenizer for each model.
 
 use bytes::Bytes;
+use tagrail_money::{Money, Rate};
 
 use crate::envelope::members;
 use crate::scan::{Walk, plain_run};
@@ -78,7 +79,7 @@ pub(crate) fn tokens(bytes: u64) -> u64 {
 impl Price {
     /// What a call can cost at most with so many tokens of prompt and answer: as an estimate knows
     /// neither what a cache will do nor which side of a tier the prompt is on, the dearer of the two.
-    pub fn at_most(&self, prompt: u64, answer: u64) -> f64 {
+    pub fn at_most(&self, prompt: u64, answer: u64) -> Money {
         // A token is a byte at least.
         let may_be_long = prompt.saturating_mul(BYTES_PER_TOKEN) > crate::price::LONG_PROMPT;
         let dearer = |price: Option<f64>, long: Option<f64>| {
@@ -87,7 +88,9 @@ impl Price {
         };
         let cached = self.cache_creation.unwrap_or(0.0).max(self.cache_read.unwrap_or(0.0));
         let input = dearer(self.input, self.long_input).max(cached);
-        prompt as f64 * input + answer as f64 * dearer(self.output, self.long_output)
+        let output = dearer(self.output, self.long_output);
+        // Each rounded by itself, as in what the call is charged.
+        Money::of([(prompt, Rate::from_dollars(input))]) + Money::of([(answer, Rate::from_dollars(output))])
     }
 }
 
@@ -243,7 +246,7 @@ mod tests {
                 input, output, cache_read: cached.min(input), cache_creation: written.min(input.saturating_sub(cached)),
             };
             let cost = price.cost(&usage).total();
-            prop_assert!(cost <= price.at_most(input, output) * (1.0 + 1e-9) + 1e-12);
+            prop_assert!(cost <= price.at_most(input, output));
         }
     }
 }

@@ -9,6 +9,8 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use tagrail_money::{Money, Rate};
+
 const TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/prices.zlib"));
 
 /// Prompts longer than this many tokens cost the long-context prices, where a model has such.
@@ -45,13 +47,13 @@ pub struct Price {
     pub long_output: Option<f64>,
 }
 
-/// What one call cost, in US dollars.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+/// What one call cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Cost {
     /// Input, cached parts included.
-    pub input: f64,
+    pub input: Money,
     /// Output.
-    pub output: f64,
+    pub output: Money,
 }
 
 /// One row of the catalogue.
@@ -95,7 +97,7 @@ struct Rows {
 
 impl Cost {
     /// Input and output together.
-    pub fn total(self) -> f64 {
+    pub fn total(self) -> Money {
         self.input + self.output
     }
 }
@@ -105,16 +107,18 @@ impl Price {
     pub fn cost(&self, usage: &Usage) -> Cost {
         let long = usage.input > LONG_PROMPT;
         let tier = |long_price: Option<f64>, price: Option<f64>| {
-            if long { long_price.or(price) } else { price }.unwrap_or(0.0)
+            rate(if long { long_price.or(price) } else { price })
         };
         let input = tier(self.long_input, self.input);
         let output = tier(self.long_output, self.output);
         let fresh = usage.input.saturating_sub(usage.cache_read).saturating_sub(usage.cache_creation);
         Cost {
-            input: tokens(fresh) * input
-                + tokens(usage.cache_read) * self.cache_read.unwrap_or(input)
-                + tokens(usage.cache_creation) * self.cache_creation.unwrap_or(input),
-            output: tokens(usage.output) * output,
+            input: Money::of([
+                (fresh, input),
+                (usage.cache_read, self.cache_read.map_or(input, Rate::from_dollars)),
+                (usage.cache_creation, self.cache_creation.map_or(input, Rate::from_dollars)),
+            ]),
+            output: Money::of([(usage.output, output)]),
         }
     }
 }
@@ -227,13 +231,18 @@ fn whole(number: f64) -> u64 {
     number as u64
 }
 
-fn tokens(count: u64) -> f64 {
-    count as f64
+/// A price as it was written: 0.1 is a tenth. Unknown ones are zero.
+pub(crate) fn rate(price: Option<f64>) -> Rate {
+    price.map_or(Rate::default(), Rate::from_dollars)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn dollars(dollars: f64) -> Money {
+        Money::from_dollars(dollars).unwrap()
+    }
 
     #[test]
     fn the_table_has_the_columns_and_no_quotes() {
@@ -316,22 +325,29 @@ mod tests {
         };
         let usage = Usage { input: 10, output: 1, cache_read: 4, cache_creation: 1 };
         let cost = price.cost(&usage);
-        assert_eq!(cost, Cost { input: 5.0 * 2.0 + 4.0 * 0.5 + 2.0, output: 10.0 });
-        assert_eq!(cost.total(), 24.0);
+        assert_eq!(cost, Cost { input: dollars(5.0 * 2.0 + 4.0 * 0.5 + 2.0), output: dollars(10.0) });
+        assert_eq!(cost.total(), dollars(24.0));
     }
 
     #[test]
     fn long_prompts_cost_the_long_price() {
         let price = Price { input: Some(1.0), output: Some(1.0), long_input: Some(2.0), ..Price::default() };
         let at = |input| price.cost(&Usage { input, output: 1, ..Usage::default() });
-        assert_eq!(at(200_000), Cost { input: 200_000.0, output: 1.0 });
-        assert_eq!(at(200_001), Cost { input: 400_002.0, output: 1.0 });
+        assert_eq!(at(200_000), Cost { input: dollars(200_000.0), output: dollars(1.0) });
+        assert_eq!(at(200_001), Cost { input: dollars(400_002.0), output: dollars(1.0) });
     }
 
     #[test]
     fn impossible_counts_do_not_pay_back() {
         let price = Price { input: Some(1.0), ..Price::default() };
         let usage = Usage { input: 1, cache_read: 5, ..Usage::default() };
-        assert_eq!(price.cost(&usage).input, 5.0);
+        assert_eq!(price.cost(&usage).input, dollars(5.0));
+    }
+
+    #[test]
+    fn prices_are_taken_as_they_are_written() {
+        let price = Price { input: Some(0.1), output: Some(5.000_000_000_000_000_4e-8), ..Price::default() };
+        let cost = price.cost(&Usage { input: 3, output: 1_000_000, ..Usage::default() });
+        assert_eq!(cost, Cost { input: dollars(0.3), output: dollars(0.05) });
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
+use tagrail_money::Money;
 use tagrail_providers::{Cost, Operation, Place, Usage};
 use tagrail_routing::{DeploymentIndex, RequestTag};
 use tokio::time::Instant;
@@ -39,7 +40,7 @@ struct Held {
     reservation: Box<dyn Reservation>,
     model: String,
     tokens: u64,
-    cost: f64,
+    cost: Money,
 }
 
 /// What takes an allocation to tell.
@@ -150,7 +151,7 @@ impl Account {
 
     /// Reserves what an attempt may use up; of a further one what it needs beyond the ones before.
     pub(crate) fn reserve(&mut self, allowance: &dyn Allowance, need: &Need<'_>) -> Result<(), OverLimit> {
-        let cost = need.cost.unwrap_or(0.0);
+        let cost = need.cost.unwrap_or_default();
         let Some(held) = &mut self.held else {
             let reservation = allowance.reserve(need)?;
             let model = need.model.to_owned();
@@ -259,7 +260,7 @@ impl Account {
         // After it is recorded: what a call costs is reserved or spent, and at no moment neither.
         if let Some(held) = held {
             let tokens = spent.usage.map_or(0, |usage| usage.input.saturating_add(usage.output));
-            held.reservation.settle(Used { tokens, cost: cost.unwrap_or(0.0) });
+            held.reservation.settle(Used { tokens, cost: cost.unwrap_or_default() });
         }
     }
 }

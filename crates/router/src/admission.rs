@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use tagrail_money::Money;
 use tagrail_routing::RequestTag;
 
 /// What an attempt may use up, at most. Estimated before it is made.
@@ -19,17 +20,21 @@ pub struct Need<'a> {
     /// Prompt tokens and the longest answer that the request permits, or a usual one where it sets no
     /// limit.
     pub tokens: u64,
-    /// US dollars for that at the deployment about to be tried; `None` when it has no price.
-    pub cost: Option<f64>,
+    /// Of these, what the call uses in any case: prompt tokens and the answer's limit where the request sets
+    /// one. A window of tokens per minute without room for this much refuses the call; one that has it admits
+    /// the call, and takes `tokens`.
+    pub tokens_least: u64,
+    /// What `tokens` cost at the deployment about to be tried; `None` when it has no price.
+    pub cost: Option<Money>,
 }
 
 /// What a call has used up.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
     /// Prompt and answer.
     pub tokens: u64,
-    /// US dollars.
-    pub cost: f64,
+    /// What it cost.
+    pub cost: Money,
 }
 
 /// A caller's limits and budgets. Asked on the request's own core; must not wait.
@@ -65,10 +70,10 @@ pub trait Reservation: Send + Sync {
 /// Counts of a caller, for the headers of its answers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AllowanceFacts {
-    /// `x-litellm-key-spend`: US dollars since the last reset.
-    pub key_spend: f64,
+    /// `x-litellm-key-spend`: since the last reset.
+    pub key_spend: Money,
     /// `x-litellm-key-max-budget`.
-    pub key_max_budget: Option<f64>,
+    pub key_max_budget: Option<Money>,
     /// `x-litellm-key-rpm-limit`.
     pub key_rpm_limit: Option<u64>,
     /// `x-litellm-key-tpm-limit`.

@@ -103,6 +103,7 @@ pub use sdk::{
 pub use snapshot::{Labels, Snapshot};
 pub use stream::ReplyStream;
 pub use tagrail_config as config;
+pub use tagrail_money::Money;
 pub use tagrail_providers::{
     Cost, EnvelopeError, ErrorKind, Operation, SseFrame, SseFramer, UpstreamError, Usage,
 };

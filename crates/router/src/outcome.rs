@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tagrail_money::Money;
 use tagrail_providers::{Cost, Operation, Usage};
 use tagrail_routing::{Decision, DeploymentIndex};
 
@@ -63,7 +64,7 @@ pub struct Facts {
     pub upstream_time: Duration,
     /// Tokens, when the answer is whole and says them.
     pub usage: Option<Usage>,
-    /// US dollars, when prices are known and the answer is whole.
+    /// What it cost, when prices are known and the answer is whole.
     pub cost: Option<Cost>,
     /// On whose behalf.
     pub caller: Arc<Caller>,
@@ -86,8 +87,8 @@ pub struct Outcome<'a> {
     pub first_byte: Option<Duration>,
     /// Tokens, as far as known.
     pub usage: Option<Usage>,
-    /// US dollars.
-    pub cost: Option<f64>,
+    /// What it cost, when prices are known.
+    pub cost: Option<Money>,
     /// Tries in all groups.
     pub attempts: u32,
     /// A stream that broke or was left by its client.

@@ -35,6 +35,7 @@ impl Attempts<'_> {
             model: counted_as(self.snapshot, decision, deployment),
             tags: question.counted,
             tokens: prompt.saturating_add(answer),
+            tokens_least: prompt.saturating_add(answer),
             cost: price.map(|price| price.at_most(prompt, answer)),
         };
         let reserved = self.account.reserve(allowance, &need);

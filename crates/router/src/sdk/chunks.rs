@@ -171,7 +171,7 @@ impl Chunks {
     /// broke, what was charged.
     pub fn cost(&self) -> Option<f64> {
         match &self.source {
-            Source::Upstream(stream) => stream.cost().map(|cost| cost.total()),
+            Source::Upstream(stream) => stream.cost().map(|cost| cost.total().dollars()),
             Source::Here(_) => self.facts.cost(),
             Source::Over(last) => last.as_ref()?.cost,
         }
@@ -198,7 +198,11 @@ impl Chunks {
         let last = match std::mem::replace(&mut self.source, Source::Over(None)) {
             Source::Upstream(mut stream) => {
                 stream.leave();
-                Last { usage: stream.usage(), cost: stream.cost().map(|cost| cost.total()), decision }
+                Last {
+                    usage: stream.usage(),
+                    cost: stream.cost().map(|cost| cost.total().dollars()),
+                    decision,
+                }
             }
             _ => Last { usage: self.facts.usage, cost: self.facts.cost(), decision },
         };

@@ -29,7 +29,7 @@ impl Facts {
 
     /// US dollars for the whole answer; `None` where prices or tokens are not known.
     pub fn cost(&self) -> Option<f64> {
-        self.cost.map(|cost| cost.total())
+        self.cost.map(|cost| cost.total().dollars())
     }
 
     /// What the provider said of its limits.

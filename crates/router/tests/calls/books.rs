@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tagrail::routing::{Policy, RequestTag, TagOrigin};
 use tagrail::{
-    Allowance, AllowanceFacts, Caller, Identity, Need, Outcome, OverLimit, Reservation, Usage, Used,
+    Allowance, AllowanceFacts, Caller, Identity, Money, Need, Outcome, OverLimit, Reservation, Usage, Used,
 };
 
 use crate::rig::Records;
@@ -36,7 +36,7 @@ impl Row {
             group: outcome.group.to_owned(),
             status: outcome.status,
             usage: outcome.usage,
-            cost: outcome.cost,
+            cost: outcome.cost.map(Money::dollars),
             cut_short: outcome.cut_short,
             key: outcome.caller.identity.key.clone(),
             call_id: outcome.call_id.to_owned(),
@@ -58,6 +58,13 @@ impl Row {
     }
 }
 
+/// What a call was settled for, in dollars.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spent {
+    pub(crate) tokens: u64,
+    pub(crate) cost: f64,
+}
+
 /// What was asked of a purse.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Asked {
@@ -75,7 +82,7 @@ pub(crate) enum Asked {
     Refused {
         model: String,
     },
-    Settled(Used),
+    Settled(Spent),
     /// Dropped without having been settled.
     Lost,
 }
@@ -101,12 +108,12 @@ impl Purse {
     }
 
     /// What the only reservation was settled with; it was settled once, and none was lost.
-    pub(crate) fn settled(&self) -> Used {
+    pub(crate) fn settled(&self) -> Spent {
         let asked = self.asked();
         let count = |such: fn(&Asked) -> bool| asked.iter().filter(|asked| such(asked)).count();
         assert_eq!(count(|asked| matches!(asked, Asked::Reserved { .. })), 1, "{asked:?}");
         assert_eq!(count(|asked| matches!(asked, Asked::Lost)), 0, "{asked:?}");
-        let used: Vec<Used> = asked
+        let used: Vec<Spent> = asked
             .iter()
             .filter_map(|asked| if let Asked::Settled(used) = asked { Some(*used) } else { None })
             .collect();
@@ -140,7 +147,7 @@ impl Allowance for Purse {
             model: need.model.to_owned(),
             tags: need.tags.iter().map(|tag| tag.text.to_string()).collect(),
             tokens: need.tokens,
-            cost: need.cost,
+            cost: need.cost.map(Money::dollars),
         });
         Ok(Box::new(Held { purse: self.clone(), settled: false }))
     }
@@ -157,7 +164,7 @@ impl Allowance for Purse {
 impl Reservation for Held {
     fn extend(&mut self, need: &Need<'_>) -> Result<(), OverLimit> {
         self.purse.room(need)?;
-        let (model, tokens, cost) = (need.model.to_owned(), need.tokens, need.cost);
+        let (model, tokens, cost) = (need.model.to_owned(), need.tokens, need.cost.map(Money::dollars));
         self.purse.note(Asked::Extended { model, tokens, cost });
         Ok(())
     }
@@ -167,7 +174,8 @@ impl Reservation for Held {
         if let Some(records) = &self.purse.records {
             records.row();
         }
-        self.purse.note(Asked::Settled(used));
+        let (tokens, cost) = (used.tokens, used.cost.dollars());
+        self.purse.note(Asked::Settled(Spent { tokens, cost }));
     }
 }
 
