@@ -144,6 +144,8 @@ pub(crate) struct ChatReply {
     pub(crate) calls: Vec<Call>,
     pub(crate) finish: Finish,
     pub(crate) usage: Option<Usage>,
+    /// What the usage was read from.
+    pub(crate) counted: Option<WireUsage>,
 }
 
 /// A tool to be called.
@@ -189,13 +191,17 @@ pub(crate) enum ChatEvent {
 }
 
 impl ChatEvent {
-    /// What of the answer it carries.
-    pub(crate) fn text(&self) -> &str {
+    /// Bytes of text and of reasoning that it carries.
+    pub(crate) fn text(&self) -> (usize, usize) {
         match self {
-            ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Arguments { json: text, .. } => {
-                text
+            ChatEvent::Text(text) | ChatEvent::Arguments { json: text, .. } => (text.len(), 0),
+            ChatEvent::Reasoning(text) => (0, text.len()),
+            // Its text was counted as it came; its signature holds what is thought and not shown.
+            ChatEvent::Thinking(block) => {
+                let bytes = |key| block.get(key).and_then(Value::as_str).map_or(0, str::len);
+                (0, bytes("signature") + bytes("data"))
             }
-            _ => "",
+            _ => (0, 0),
         }
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crate::Operation;
 use field::{Name, Role};
 use member::{Member, Members};
-pub(crate) use value::members;
+pub(crate) use value::{elements, members, string};
 
 /// A body that cannot be routed. 400 (or [`EnvelopeError::status`]).
 #[derive(Clone, Debug, PartialEq, Eq)]

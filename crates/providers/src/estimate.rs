@@ -1,31 +1,31 @@
 //! Tokens where nobody has counted them: before a call, and after one whose upstream says nothing.
 //!
 //! Four bytes of text are taken for a token, whatever the language and the model: what is wanted is a
-//! bound to reserve by and a figure that is marked as an estimate, not a tokenizer for each model.
+//! figure that is marked as an estimate, not a tokenizer for each model. What is reserved before a call is
+//! a bound and not an estimate (`estimate/bound.rs`), and so is what an upstream may report after it
+//! (`estimate/settled.rs`).
+
+mod bound;
+mod prompt;
+mod settled;
 
 use bytes::Bytes;
 use tagrail_money::{Money, Rate};
 
-use crate::envelope::members;
 use crate::scan::{Walk, plain_run};
-use crate::{Envelope, Operation, Price, Target};
+use crate::{Envelope, Price};
+
+pub(crate) use bound::prompts;
+pub use bound::{Asked, Bound, ModelLimits};
+pub use settled::{Ending, Passed, Settled, Told, settle};
 
 /// Bytes of text that are taken for one token.
 const BYTES_PER_TOKEN: u64 = 4;
-/// A longer answer than this is not expected where the request sets no limit.
-const USUAL_ANSWER: u64 = 1024;
 /// What an encoded image, sound or document counts for, in bytes of text: about what providers charge
 /// for a large image. Its own length would be many times that.
 const ENCODED: u64 = 6_000;
 /// Shorter runs of letters and digits may be words.
 const SHORTEST_ENCODED: usize = 1_024;
-/// No answer is longer, whatever a request permits; it keeps sums from running over.
-const LONGEST_ANSWER: u64 = 100_000_000;
-
-/// The fields by which a request bounds its answer, by dialect.
-const LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-/// The fields that ask for several answers.
-const SEVERAL: [&str; 2] = ["n", "best_of"];
 /// Where the text of a reply is, by dialect.
 const TEXT_OF_REPLY: [&[u8]; 3] = [b"choices", b"content", b"output"];
 
@@ -34,28 +34,6 @@ pub fn prompt_tokens(envelope: &Envelope) -> u64 {
     let numbers = ["input", "prompt"].into_iter().filter_map(|field| envelope.raw(field)).map(numbers);
     let bytes = text_bytes(envelope.body());
     tokens(bytes).saturating_add(numbers.sum())
-}
-
-/// The longest answer that the request permits at this deployment, and never more than `most`, the
-/// model's own limit.
-pub fn answer_tokens(operation: Operation, envelope: &Envelope, target: &Target, most: Option<u64>) -> u64 {
-    if operation == Operation::Embeddings {
-        return 0;
-    }
-    let sent = |fields: &[&str]| {
-        let inside = envelope.raw("extra_body").into_iter().flat_map(members);
-        let inside = inside.filter(|(key, _)| fields.contains(&&**key)).filter_map(|(_, text)| count(text));
-        let body = fields.iter().filter_map(|field| count(envelope.raw(field)?));
-        body.chain(inside).max()
-    };
-    let default = || {
-        let defaults = target.defaults().iter().filter(|(key, _)| LIMITS.contains(&key.as_str()));
-        defaults.filter_map(|(_, text)| count(text)).max()
-    };
-    let one = sent(&LIMITS).or_else(default).unwrap_or(USUAL_ANSWER);
-    let one = most.map_or(one, |most| one.min(most));
-    let several = sent(&SEVERAL).unwrap_or(1).clamp(1, 128);
-    one.saturating_mul(several).min(LONGEST_ANSWER)
 }
 
 /// Tokens of a whole reply of an upstream that has not counted them.
@@ -92,14 +70,6 @@ impl Price {
         // Each rounded by itself, as in what the call is charged.
         Money::of([(prompt, Rate::from_dollars(input))]) + Money::of([(answer, Rate::from_dollars(output))])
     }
-}
-
-/// The number that a field holds.
-fn count(text: &str) -> Option<u64> {
-    text.parse().ok().or_else(|| {
-        let number: f64 = text.parse().ok()?;
-        (number.is_finite() && number >= 0.0).then_some(number as u64)
-    })
 }
 
 /// A prompt can be a list of tokens, or a list of such lists.
@@ -163,12 +133,6 @@ mod tests {
         Envelope::read(Bytes::from(value.to_string())).unwrap()
     }
 
-    fn target(extra: &[(&str, &str)]) -> Target {
-        let defaults = extra.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
-        let spec = crate::TargetSpec { model: "openai/m".into(), defaults, ..crate::TargetSpec::default() };
-        Target::build(&spec, &|_| None).unwrap()
-    }
-
     #[test]
     fn four_bytes_of_text_are_a_token_and_keys_and_signs_are_none() {
         assert_eq!(text_bytes(br#"{"role":"user","content":["abcd",{"text" : "a\"b"}],"n":1}"#), 4 + 4 + 4);
@@ -192,26 +156,6 @@ mod tests {
         assert_eq!(prompt_tokens(&body(&json!({"input": image}))), 1_500);
         let prose = "word ".repeat(100_000);
         assert_eq!(prompt_tokens(&body(&json!({"input": prose}))), 125_000);
-    }
-
-    #[test]
-    fn the_longest_answer_is_what_the_request_permits() {
-        let at = |operation, value: &serde_json::Value, most| {
-            answer_tokens(operation, &body(value), &target(&[("max_tokens", "77")]), most)
-        };
-        let chat = Operation::ChatCompletions;
-        assert_eq!(at(chat, &json!({}), None), 77);
-        assert_eq!(answer_tokens(chat, &body(&json!({})), &target(&[]), None), 1024);
-        assert_eq!(answer_tokens(chat, &body(&json!({})), &target(&[]), Some(500)), 500);
-        for field in LIMITS {
-            assert_eq!(at(chat, &json!({ field: 5000 }), None), 5000);
-            assert_eq!(at(chat, &json!({ field: 5000 }), Some(4096)), 4096);
-            assert_eq!(at(chat, &json!({"max_tokens": 1, "extra_body": {field: 5000}}), None), 5000);
-        }
-        assert_eq!(at(chat, &json!({"max_tokens": 10, "n": 3}), Some(8)), 24);
-        assert_eq!(at(chat, &json!({"max_tokens": null}), None), 77);
-        assert_eq!(at(chat, &json!({"max_tokens": u64::MAX, "n": u64::MAX}), None), LONGEST_ANSWER);
-        assert_eq!(at(Operation::Embeddings, &json!({"max_tokens": 10}), None), 0);
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod translation;
 
 pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite};
 pub use error::{ErrorKind, UpstreamError, retry_after};
-pub use estimate::{answer_tokens, prompt_tokens};
+pub use estimate::{Asked, Bound, Ending, ModelLimits, Passed, Settled, Told, prompt_tokens, settle};
 pub use framing::{SseFrame, SseFramer, SseTooLong};
 pub use mock::{MOCK_USAGE, Mock};
 pub use operation::Operation;

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::dialect::WireUsage;
-use crate::estimate::reply_tokens;
+use crate::estimate::{prompts, reply_tokens};
 use crate::target::Secrets;
-use crate::{Ask, Coder, ErrorKind, Operation, UpstreamError, Usage};
+use crate::{Ask, Coder, ErrorKind, Operation, Passed, Told, UpstreamError, Usage};
 
 use spans::Spans;
 use stream::{Reader, Stream};
@@ -49,7 +49,7 @@ impl Passthrough {
             secrets,
             usage: WireUsage::default(),
             counted: 0,
-            stream: Stream::new(ask.operation, withhold_usage),
+            stream: Stream::new(ask.operation, choices(ask), withhold_usage),
         }
     }
 
@@ -72,7 +72,7 @@ impl Coder for Passthrough {
         if let Some(usage) = spans.usage.clone() {
             self.usage.note(&body[usage]);
         }
-        if self.stream.counts() && self.usage.usage().is_none() {
+        if self.stream.counts() && self.usage.told().output.is_none_or(|output| output == 0) {
             self.counted = reply_tokens(&body);
         }
         match (spans.model, &self.echo) {
@@ -113,7 +113,27 @@ impl Coder for Passthrough {
         self.stream.count();
     }
 
-    fn passed_on(&self) -> u64 {
-        self.counted.max(self.stream.passed_on())
+    fn passed_on(&self) -> Passed {
+        let passed = self.stream.passed_on();
+        Passed { text: passed.text.max(self.counted), ..passed }
     }
+
+    fn told(&self) -> Told {
+        Told { is_final: self.stream.is_counted(), ..self.usage.told() }
+    }
+
+    fn answered(&self) -> bool {
+        self.stream.is_answered()
+    }
+}
+
+/// How many choices a stream has.
+fn choices(ask: &Ask<'_>) -> u64 {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let several = ask.envelope.raw("n").and_then(number).unwrap_or(1).max(1);
+    let prompts = match (ask.operation, ask.envelope.raw("prompt")) {
+        (Operation::Completions, Some(list)) => prompts(list),
+        _ => 1,
+    };
+    several.saturating_mul(prompts)
 }

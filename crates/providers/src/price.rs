@@ -81,6 +81,8 @@ pub struct ModelFacts {
     pub long_input_cost_per_token: Option<f64>,
     /// US dollars per output token after prompts above 200,000 tokens.
     pub long_output_cost_per_token: Option<f64>,
+    /// Whether the model can reason before it answers.
+    pub supports_reasoning: bool,
 }
 
 /// The embedded catalogue, parsed at first use.
@@ -212,6 +214,7 @@ fn parse(line: &'static str) -> Option<ModelFacts> {
         cache_creation_cost_per_token: number(),
         long_input_cost_per_token: number(),
         long_output_cost_per_token: number(),
+        supports_reasoning: line.ends_with(",1"),
     })
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::uri::PathAndQuery;
 
-use crate::{Endpoint, Envelope, Operation, Target, UpstreamError, Usage};
+use crate::{Endpoint, Envelope, Operation, Passed, Target, Told, UpstreamError, Usage};
 
 pub(crate) use known::{nearest, spoken_elsewhere};
 
@@ -93,8 +93,17 @@ pub trait Coder: Send {
     fn count(&mut self) {}
 
     /// Tokens of the answer passed on so far, by its text; an estimate. Zero without [`Coder::count`].
-    fn passed_on(&self) -> u64 {
-        0
+    fn passed_on(&self) -> Passed {
+        Passed::default()
+    }
+
+    /// The upstream's report of tokens so far, part by part.
+    fn told(&self) -> Told;
+
+    /// Whether the answer is there, as far as can be seen, and only what follows it is outstanding: the
+    /// report of tokens, the dialect's last event.
+    fn answered(&self) -> bool {
+        self.finished()
     }
 }
 

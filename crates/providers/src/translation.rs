@@ -4,12 +4,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::IgnoredAny;
 
+use crate::dialect::WireUsage;
 use crate::dialect::anthropic_messages::{self, Broken, Events};
 use crate::dialect::openai_chat::{self, Chunks};
 use crate::estimate::{reply_tokens, tokens};
 use crate::framing::{SseFrame, SseFramer};
 use crate::target::Secrets;
-use crate::{Ask, Coder, ErrorKind, UpstreamError, Usage};
+use crate::{Ask, Coder, ErrorKind, Passed, Told, UpstreamError, Usage};
 
 /// Translates the answers of one call.
 pub(crate) struct Translation {
@@ -18,12 +19,13 @@ pub(crate) struct Translation {
     created: u64,
     secrets: Secrets,
     /// Of a whole reply.
-    usage: Option<Usage>,
+    whole: Option<WireUsage>,
     framer: SseFramer,
     events: Events,
     chunks: Chunks,
-    /// Bytes of text passed on in a stream, and events with any.
+    /// Bytes passed on in a stream, and events with any: of text and of reasoning.
     text: (u64, u64),
+    reasoning: (u64, u64),
     counted: u64,
 }
 
@@ -35,11 +37,12 @@ impl Translation {
             echo: ask.echo_model.map(str::to_owned),
             created: ask.created,
             secrets,
-            usage: None,
+            whole: None,
             framer: SseFramer::default(),
             events: Events::default(),
             chunks: Chunks::new(ask.created, ask.echo_model, ask.envelope.wants_usage()),
             text: (0, 0),
+            reasoning: (0, 0),
             counted: 0,
         }
     }
@@ -51,8 +54,9 @@ impl Translation {
         read.map_err(|broken| self.broken(&broken, &data))?;
         let usage = self.events.usage();
         for event in events {
-            let text = event.text().len() as u64;
-            self.text = (self.text.0 + text, self.text.1 + u64::from(text > 0));
+            let (text, reasoning) = event.text();
+            add(&mut self.text, text);
+            add(&mut self.reasoning, reasoning);
             self.chunks.write(event, usage, out);
         }
         Ok(())
@@ -72,8 +76,8 @@ impl Translation {
 impl Coder for Translation {
     fn whole(&mut self, body: Bytes) -> Result<Vec<Bytes>, UpstreamError> {
         let reply = anthropic_messages::reply(&body).map_err(|broken| self.broken(&broken, &body))?;
-        self.usage = reply.usage;
-        if self.usage.is_none() {
+        self.whole = reply.counted;
+        if self.told().output.is_none_or(|output| output == 0) {
             self.counted = reply_tokens(&body);
         }
         let model = self.echo.clone().unwrap_or_else(|| reply.model.clone());
@@ -116,10 +120,26 @@ impl Coder for Translation {
     }
 
     fn usage(&self) -> Option<Usage> {
-        self.usage.or_else(|| self.events.usage())
+        self.whole.and_then(|usage| usage.usage()).or_else(|| self.events.usage())
     }
 
-    fn passed_on(&self) -> u64 {
-        tokens(self.text.0).max(self.text.1).max(self.counted)
+    fn passed_on(&self) -> Passed {
+        let of = |(bytes, events): (u64, u64)| tokens(bytes).max(events);
+        Passed { text: of(self.text).max(self.counted), reasoning: of(self.reasoning) }
     }
+
+    fn told(&self) -> Told {
+        match self.whole {
+            Some(usage) => usage.told(),
+            None => self.events.told(),
+        }
+    }
+
+    fn answered(&self) -> bool {
+        self.events.answered()
+    }
+}
+
+fn add(sum: &mut (u64, u64), bytes: usize) {
+    *sum = (sum.0 + bytes as u64, sum.1 + u64::from(bytes > 0));
 }

@@ -8,7 +8,7 @@ mod schema;
 mod stream;
 
 pub(crate) use reply::{Broken, reply};
-pub(crate) use request::{About, encode};
+pub(crate) use request::{About, default_max_tokens, encode};
 pub(crate) use stream::Events;
 
 /// The error type that Anthropic documents for a status.

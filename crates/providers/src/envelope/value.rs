@@ -23,7 +23,7 @@ pub(super) fn key(object: &str, key: Text) -> Option<Cow<'_, str>> {
 }
 
 /// The elements of a list, each as its JSON text. Nothing for other values.
-pub(super) fn elements(list: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
     let mut walk = list.starts_with('[').then(|| Walk::new(list.as_bytes(), 0, 0));
     std::iter::from_fn(move || {
         let (start, end) = walk.as_mut()?.element().ok()??;
@@ -46,7 +46,7 @@ pub(super) fn decoded(quoted: &str) -> Cow<'_, str> {
 }
 
 /// The text of a string; `None` for other values.
-pub(super) fn string(value: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
     value.starts_with('"').then(|| decoded(value))
 }
 

@@ -68,14 +68,15 @@ impl Spans {
         inside.is_some_and(|inside| inside.iter().all(u8::is_ascii_whitespace))
     }
 
-    /// Whether a choice says why it ended.
-    pub(super) fn has_finished(&self, bytes: &[u8]) -> bool {
-        self.choices.clone().is_some_and(|list| finished(bytes, list.start).unwrap_or(false))
+    /// How many choices say why they ended.
+    pub(super) fn finished(&self, bytes: &[u8]) -> u64 {
+        self.choices.clone().map_or(0, |list| finished(bytes, list.start).unwrap_or(0))
     }
 }
 
-fn finished(bytes: &[u8], choices: usize) -> Result<bool, Broken> {
+fn finished(bytes: &[u8], choices: usize) -> Result<u64, Broken> {
     let mut list = Walk::new(bytes, choices, 2);
+    let mut count = 0;
     while let Some((start, _)) = list.element()? {
         if bytes[start] != b'{' {
             continue;
@@ -83,12 +84,10 @@ fn finished(bytes: &[u8], choices: usize) -> Result<bool, Broken> {
         let mut choice = Walk::new(bytes, start, 3);
         while let Some(found) = choice.member()? {
             let key = &bytes[found.key.start..found.key.end];
-            if key == b"finish_reason" && bytes[found.value] == b'"' {
-                return Ok(true);
-            }
+            count += u64::from(key == b"finish_reason" && bytes[found.value] == b'"');
         }
     }
-    Ok(false)
+    Ok(count)
 }
 
 #[cfg(test)]
@@ -121,12 +120,12 @@ mod tests {
     fn choices_tell_whether_they_are_empty_and_finished() {
         let of = |bytes: &str| {
             let spans = Spans::of(bytes.as_bytes()).unwrap();
-            (spans.has_no_choice(bytes.as_bytes()), spans.has_finished(bytes.as_bytes()))
+            (spans.has_no_choice(bytes.as_bytes()), spans.finished(bytes.as_bytes()))
         };
-        assert_eq!(of(r#"{"choices":[ ]}"#), (true, false));
-        assert_eq!(of(r#"{"choices":[{"finish_reason":null}]}"#), (false, false));
-        assert_eq!(of(r#"{"choices":[{"finish_reason":null},{"finish_reason":"stop"}]}"#), (false, true));
-        assert_eq!(of(r#"{"usage":null}"#), (false, false));
+        assert_eq!(of(r#"{"choices":[ ]}"#), (true, 0));
+        assert_eq!(of(r#"{"choices":[{"finish_reason":null}]}"#), (false, 0));
+        assert_eq!(of(r#"{"choices":[{"finish_reason":null},{"finish_reason":"stop"}]}"#), (false, 1));
+        assert_eq!(of(r#"{"usage":null}"#), (false, 0));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::spans::Spans;
 use crate::dialect::WireUsage;
 use crate::framing::{SseFrame, SseFramer};
 use crate::target::Secrets;
-use crate::{ErrorKind, Operation, UpstreamError};
+use crate::{ErrorKind, Operation, Passed, UpstreamError};
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
@@ -30,6 +30,12 @@ pub(super) struct Stream {
     learnt: Option<(Bytes, Bytes)>,
     /// A choice said why it ended, or the dialect's last event came.
     finished: bool,
+    /// How many choices have not said so yet.
+    outstanding: u64,
+    /// Nothing of the answer is outstanding, as far as can be seen.
+    answered: bool,
+    /// Tokens were reported when the answer was there.
+    counted: bool,
     /// Nothing may follow.
     done: bool,
 }
@@ -43,7 +49,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Stream {
-    pub(super) fn new(operation: Operation, withhold_usage: bool) -> Stream {
+    pub(super) fn new(operation: Operation, choices: u64, withhold_usage: bool) -> Stream {
         Stream {
             operation,
             framer: SseFramer::default(),
@@ -52,6 +58,9 @@ impl Stream {
             amount: None,
             learnt: None,
             finished: false,
+            outstanding: choices,
+            answered: false,
+            counted: false,
             done: false,
         }
     }
@@ -70,8 +79,16 @@ impl Stream {
     }
 
     /// Tokens of what has passed, as far as it is counted.
-    pub(super) fn passed_on(&self) -> u64 {
-        self.amount.as_ref().map_or(0, Amount::tokens)
+    pub(super) fn passed_on(&self) -> Passed {
+        self.amount.as_ref().map_or(Passed::default(), Amount::passed)
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered
+    }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted
     }
 
     /// The next bytes.
@@ -153,6 +170,7 @@ impl Stream {
         }
         match frame.data_span() {
             Some(span) if is_delta(&bytes[span.clone()]) => {
+                self.answered = false;
                 note(&mut self.amount, &bytes[span]);
                 out.push(bytes.clone());
             }
@@ -195,15 +213,18 @@ impl Stream {
         if spans.error.is_some() || kind == Some(b"error") {
             return Err(UpstreamError::from_event(reader.provider, data, reader.secrets));
         }
+        let finished = spans.finished(data);
+        self.follow(kind, finished);
         if let Some(usage) = spans.usage.clone() {
             reader.usage.note(&data[usage]);
+            self.counted |= self.answered;
             if self.withhold_usage && spans.has_no_choice(data) {
                 return Ok(());
             }
         }
         note(&mut self.amount, data);
         self.done = !self.operation.ends_with_done() && kind.is_some_and(is_last);
-        self.finished |= self.done || spans.has_finished(data);
+        self.finished |= self.done || finished > 0;
         let (Some(model), Some(echo)) = (spans.model, reader.echo) else {
             out.push(bytes.clone());
             return Ok(());
@@ -214,6 +235,24 @@ impl Stream {
         out.push(bytes.slice(start + model.end..));
         self.learnt = Some((comes, leaves));
         Ok(())
+    }
+}
+
+impl Stream {
+    /// Follows how much of the answer is outstanding.
+    fn follow(&mut self, kind: Option<&[u8]>, finished: u64) {
+        if self.operation.ends_with_done() {
+            self.outstanding = self.outstanding.saturating_sub(finished);
+            self.answered = self.outstanding == 0;
+            return;
+        }
+        match kind {
+            Some(kind) if is_last(kind) || ends_part(kind) => self.answered = true,
+            Some(b"content_block_start" | b"response.output_item.added" | b"response.content_part.added") => {
+                self.answered = false;
+            }
+            _ => {}
+        }
     }
 }
 
@@ -267,6 +306,12 @@ fn is_delta(data: &[u8]) -> bool {
 /// The events that end a stream of messages or of responses.
 fn is_last(kind: &[u8]) -> bool {
     matches!(kind, b"message_stop" | b"response.completed" | b"response.incomplete" | b"response.failed")
+}
+
+/// The events that end a part of the answer: it may be the last.
+fn ends_part(kind: &[u8]) -> bool {
+    matches!(kind, b"content_block_stop" | b"message_delta")
+        || kind.starts_with(b"response.") && kind.ends_with(b".done")
 }
 
 /// The same event with its data in one field. JSON allows line feeds only where it allows blanks.

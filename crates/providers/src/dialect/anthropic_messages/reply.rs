@@ -31,6 +31,7 @@ pub(crate) fn reply(body: &[u8]) -> Result<ChatReply, Broken> {
         calls: Vec::new(),
         finish: finish(message.stop_reason.as_deref()),
         usage: message.usage.and_then(|usage| usage.usage()),
+        counted: message.usage,
     };
     for block in message.content.ok_or(Broken::Unreadable)? {
         match block {

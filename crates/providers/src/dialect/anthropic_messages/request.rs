@@ -3,6 +3,8 @@
 mod blocks;
 mod options;
 
+pub(crate) use options::default_max_tokens;
+
 use serde_json::{Map, Value, json};
 
 use crate::UpstreamError;

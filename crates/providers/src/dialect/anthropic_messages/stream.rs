@@ -2,8 +2,8 @@
 
 use super::reply::{Broken, finish, redacted, thought};
 use super::schema::{Block, Delta, Event};
-use crate::Usage;
 use crate::dialect::{ChatEvent, WireUsage};
+use crate::{Told, Usage};
 
 /// Reads the events of one stream.
 #[derive(Default)]
@@ -13,6 +13,10 @@ pub(crate) struct Events {
     /// How many tools were called so far.
     calls: usize,
     usage: WireUsage,
+    /// The block that was open last has stopped: it may be the last one.
+    answered: bool,
+    /// Tokens were reported with the end of the message.
+    counted: bool,
     ended: bool,
 }
 
@@ -33,10 +37,18 @@ impl Events {
                 self.usage.add(message.usage.unwrap_or_default());
                 out.push(ChatEvent::Start { id: message.id, model: message.model });
             }
-            Event::ContentBlockStart { index, content_block } => self.begin(index, content_block, out),
+            Event::ContentBlockStart { index, content_block } => {
+                self.answered = false;
+                self.begin(index, content_block, out);
+            }
             Event::ContentBlockDelta { index, delta } => self.go_on(index, delta, out),
-            Event::ContentBlockStop { index } => self.stop(index, out),
+            Event::ContentBlockStop { index } => {
+                self.answered = true;
+                self.stop(index, out);
+            }
             Event::MessageDelta { delta, usage } => {
+                self.answered = true;
+                self.counted |= usage.is_some();
                 self.usage.add(usage.unwrap_or_default());
                 if let Some(reason) = delta.stop_reason {
                     out.push(ChatEvent::Finish(finish(Some(&reason))));
@@ -60,6 +72,16 @@ impl Events {
     /// Tokens reported so far.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.usage.usage()
+    }
+
+    /// The same, part by part.
+    pub(crate) fn told(&self) -> Told {
+        Told { is_final: self.counted || self.ended, ..self.usage.told() }
+    }
+
+    /// Whether nothing of the answer is outstanding, as far as can be seen.
+    pub(crate) fn answered(&self) -> bool {
+        self.answered
     }
 
     fn begin(&mut self, at: usize, block: Block, out: &mut Vec<ChatEvent>) {

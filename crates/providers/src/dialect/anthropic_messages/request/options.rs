@@ -75,9 +75,15 @@ pub(super) fn max_tokens(chat: &ChatRequest, other: &Map<String, Value>, about: 
     if let Some(asked) = chat.max_tokens {
         return asked;
     }
-    let usual = about.max_output_tokens.unwrap_or(DEFAULT_MAX_TOKENS).min(MOST_BY_DEFAULT);
     // A budget of the client's own for thinking counts as output, and has to be less.
-    match other.get("thinking").and_then(|thinking| thinking.get("budget_tokens")).and_then(Value::as_u64) {
+    let budget = other.get("thinking").and_then(|thinking| thinking.get("budget_tokens")).and_then(Value::as_u64);
+    default_max_tokens(about.max_output_tokens, budget)
+}
+
+/// The limit of the output where the client sets none.
+pub(crate) fn default_max_tokens(most: Option<u64>, budget: Option<u64>) -> u64 {
+    let usual = most.unwrap_or(DEFAULT_MAX_TOKENS).min(MOST_BY_DEFAULT);
+    match budget {
         Some(budget) if budget >= usual => budget.saturating_add(DEFAULT_MAX_TOKENS),
         _ => usual,
     }
