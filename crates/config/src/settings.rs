@@ -162,6 +162,9 @@ pub struct GeneralSettings {
     pub reserved_tags: Vec<String>,
     /// `fallback_price`: what a model without a price costs a caller with a budget.
     pub fallback_price: Option<PriceOverride>,
+    /// `default_max_output_tokens`: the longest answer that is reserved where neither the request nor what is
+    /// known of the model limits it; 16,384.
+    pub default_max_output_tokens: u64,
     /// `maximum_spend_logs_retention_period`; `None` keeps rows for ever.
     pub spend_retention: Option<Duration>,
     /// `disable_spend_logs`: sums are kept, rows are not.

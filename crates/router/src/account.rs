@@ -30,6 +30,8 @@ pub(crate) struct Account {
     attempts: u32,
     first_byte: Option<Duration>,
     held: Option<Held>,
+    /// What attempts cost that the caller gave up, and that were followed by others.
+    owed: Option<Spent>,
     /// Boxed and mostly not there: what only a recorder asks for that wants it all.
     details: Option<Box<Details>>,
     open: bool,
@@ -68,6 +70,43 @@ pub(crate) struct Spent {
     pub(crate) estimated: bool,
 }
 
+impl Spent {
+    fn tokens(&self) -> u64 {
+        self.usage.map_or(0, |usage| usage.input.saturating_add(usage.output))
+    }
+
+    fn total(&self) -> Money {
+        self.cost.map_or_else(Money::default, Cost::total)
+    }
+
+    /// Both together.
+    fn and(self, other: Spent) -> Spent {
+        let add = |one: Usage, other: Usage| Usage {
+            input: one.input.saturating_add(other.input),
+            output: one.output.saturating_add(other.output),
+            cache_read: one.cache_read.saturating_add(other.cache_read),
+            cache_creation: one.cache_creation.saturating_add(other.cache_creation),
+        };
+        let sum = |one: Cost, other: Cost| Cost {
+            input: one.input + other.input,
+            output: one.output + other.output,
+        };
+        Spent {
+            usage: both(self.usage, other.usage, add),
+            cost: both(self.cost, other.cost, sum),
+            estimated: self.estimated || other.estimated,
+        }
+    }
+}
+
+/// Two values as one, or the one that is there.
+fn both<T>(one: Option<T>, other: Option<T>, sum: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(sum(one, other)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Copy)]
 struct End {
@@ -89,6 +128,7 @@ impl Account {
             attempts: 0,
             first_byte: None,
             held: None,
+            owed: None,
             details,
             open: true,
         }
@@ -149,8 +189,20 @@ impl Account {
         }
     }
 
+    /// Charges an attempt that the caller gave up and whose upstream may be working on it; the call goes on.
+    pub(crate) fn owe(&mut self, spent: Spent) {
+        self.owed = Some(self.owed.take().map_or(spent, |owed| owed.and(spent)));
+    }
+
     /// Reserves what an attempt may use up; of a further one what it needs beyond the ones before.
     pub(crate) fn reserve(&mut self, allowance: &dyn Allowance, need: &Need<'_>) -> Result<(), OverLimit> {
+        let (tokens, cost) = self.owed.map_or_else(Default::default, |owed| (owed.tokens(), owed.total()));
+        let need = &Need {
+            tokens: need.tokens.saturating_add(tokens),
+            tokens_least: need.tokens_least.saturating_add(tokens),
+            cost: need.cost.map(|own| own + cost),
+            ..*need
+        };
         let cost = need.cost.unwrap_or_default();
         let Some(held) = &mut self.held else {
             let reservation = allowance.reserve(need)?;
@@ -194,6 +246,7 @@ impl Account {
             attempts: self.attempts,
             first_byte: self.first_byte,
             held: self.held.take(),
+            owed: self.owed.take(),
             details: self.details.take(),
             open: true,
         }
@@ -221,6 +274,7 @@ impl Account {
         if !std::mem::take(&mut self.open) {
             return;
         }
+        let spent = self.owed.take().map_or(spent, |owed| owed.and(spent));
         let cost = spent.cost.map(Cost::total);
         let held = self.held.take();
         let spec = self.deployment.map(|deployment| self.snapshot.spec(deployment));
@@ -259,7 +313,7 @@ impl Account {
         self.recorder.record(&outcome);
         // After it is recorded: what a call costs is reserved or spent, and at no moment neither.
         if let Some(held) = held {
-            let tokens = spent.usage.map_or(0, |usage| usage.input.saturating_add(usage.output));
+            let tokens = spent.tokens();
             held.reservation.settle(Used { tokens, cost: cost.unwrap_or_default() });
         }
     }

@@ -10,6 +10,7 @@ mod call_once;
 mod fall_back;
 mod mock;
 mod policy;
+mod under_way;
 mod walk;
 
 use std::borrow::Cow;
@@ -18,13 +19,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tagrail_providers::{Price, UpstreamError};
+use tagrail_providers::UpstreamError;
 use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RequestTag, RouteRequest};
 
-pub(crate) use self::admit::spent;
+pub(crate) use self::admit::Terms;
 use self::policy::pause;
+use self::under_way::{Abandoned, UnderWay};
 use self::walk::{Told, Walk};
-use crate::account::Account;
+use crate::account::{Account, Spent};
 use crate::router::Router;
 use crate::{Answer, Blame, Call, CallError, Refusal, Snapshot};
 
@@ -45,8 +47,8 @@ pub(crate) struct Attempts<'a> {
     over: Option<Refusal>,
     /// Whose failure is told, where it is a deployment's: of the first group, as the failure is.
     blamed: Option<Blame>,
-    /// An attempt is under way, at this price.
-    under_way: Option<Option<Price>>,
+    /// The attempt that was sent and not answered yet.
+    under_way: Option<UnderWay>,
 }
 
 /// A group that did not answer.
@@ -317,16 +319,19 @@ impl Attempts<'_> {
     }
 }
 
-/// A call that is dropped before it was answered: its client has left, and an upstream that was asked has
-/// read the prompt by then.
+/// A call that is dropped before it was answered: its client has left. What was asked of an upstream is charged.
 impl Drop for Attempts<'_> {
     fn drop(&mut self) {
         if !self.account.is_open() {
             return;
         }
-        let asked = self.account.estimates().then_some(&self.original.envelope);
-        let left = self.under_way.map(|price| spent(None, 0, asked, price));
-        self.account.settle_left(left.unwrap_or_default());
+        match self.under_way.take() {
+            Some(under_way) if self.account.estimates() => {
+                let envelope = self.original.envelope.clone();
+                Abandoned::new(self.account.hand_over(), under_way, envelope).leave(self.router.readers());
+            }
+            _ => self.account.settle_left(Spent::default()),
+        }
     }
 }
 

@@ -7,12 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use arc_swap::ArcSwap;
 use tagrail_config::Resolved;
 use tagrail_routing::{Chance, DeploymentIndex, Moment, Reservations};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::scoreboard::Scoreboard;
 use crate::sdk::Origin;
 use crate::transport::{Transport, Way};
 use crate::{Answer, Call, CallError, Recorder, Snapshot, attempt};
+
+/// The most upstream calls that are read on at a time after their client has left. Others end with their client,
+/// and are charged for what was reserved.
+const ABANDONED: usize = 64;
 
 /// Sends calls to deployments. Clones share configuration, scoreboard and connections; [`Router::core`]
 /// makes one with connections of its own.
@@ -27,6 +32,8 @@ struct Shared {
     snapshot: ArcSwap<Snapshot>,
     scoreboard: Scoreboard,
     holdings: Mutex<Holdings>,
+    /// Upstream calls that are read on after their client has left.
+    readers: Arc<Semaphore>,
     /// The configuration as written, where there is one. Held while it is changed, before `holdings`.
     origin: Mutex<Option<Origin>>,
 }
@@ -57,7 +64,8 @@ impl Router {
         let snapshot = ArcSwap::from_pointee(snapshot);
         let transport = Transport::new(Arc::new(Way::new()));
         let core = Core { transport, recorder, sequence: AtomicU64::new(0) };
-        let shared = Shared { snapshot, scoreboard, holdings, origin: Mutex::default() };
+        let readers = Arc::new(Semaphore::new(ABANDONED));
+        let shared = Shared { snapshot, scoreboard, holdings, readers, origin: Mutex::default() };
         Router { shared: Arc::new(shared), core: Arc::new(core) }
     }
 
@@ -109,7 +117,8 @@ impl Router {
         holdings.reservations = reservations;
     }
 
-    /// Answers a call. Dropping the future ends the upstream call.
+    /// Answers a call. Dropping the future ends the upstream call; where calls are counted, one for a whole
+    /// answer is read to its end and charged.
     ///
     /// # Errors
     /// Says whose fault it was.
@@ -151,6 +160,11 @@ impl Router {
 
     pub(crate) fn transport(&self) -> &Transport {
         &self.core.transport
+    }
+
+    /// Places for upstream calls that are read on after their client has left.
+    pub(crate) fn readers(&self) -> &Arc<Semaphore> {
+        &self.shared.readers
     }
 
     pub(crate) fn recorder(&self) -> &Arc<dyn Recorder> {

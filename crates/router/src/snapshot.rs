@@ -1,11 +1,13 @@
 //! The configuration in use: routing table, targets and settings, swapped as one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tagrail_config::{DeploymentSettings, GeneralSettings, LeftOut, PriceOverride, Resolved, RouterSettings};
-use tagrail_providers::{Catalogue, ModelFacts, Price, UpstreamError};
+use tagrail_providers::{Catalogue, ModelFacts, ModelLimits, Price, Told, UpstreamError, Usage};
 use tagrail_routing::{
     Access, Decision, DeploymentIndex, DeploymentSpec, Moment, Reservations, Reserved, RoutingTable,
 };
@@ -33,6 +35,8 @@ pub struct Snapshot {
     /// Of the models as configured, each looked up at its first call: reading the catalogue would
     /// hold up the start. Wildcards are looked up by call.
     listed: Vec<OnceLock<Listed>>,
+    /// When each deployment's usage was last warned of, in seconds since 1970.
+    warned: Vec<AtomicU64>,
 }
 
 /// What is known of a model at a deployment: what it says of itself before what the catalogue says.
@@ -40,8 +44,8 @@ pub struct Snapshot {
 pub(crate) struct Listed {
     /// `None` when neither says anything.
     pub(crate) price: Option<Price>,
-    /// The longest answer, tokens.
-    pub(crate) max_output_tokens: Option<u64>,
+    /// How much it takes and says.
+    pub(crate) limits: ModelLimits,
 }
 
 /// A deployment's constant header values, made once.
@@ -62,13 +66,14 @@ impl Snapshot {
         let labels =
             specs.iter().zip(&deployments).map(|(spec, settings)| Labels::new(spec, settings)).collect();
         let listed = specs.iter().map(|_| OnceLock::new()).collect();
+        let warned = specs.iter().map(|_| AtomicU64::new(0)).collect();
         let state = |(spec, settings): (&DeploymentSpec, &DeploymentSettings)| {
             scoreboard.state(&spec.id, settings.max_parallel_requests)
         };
         let board = Board(specs.iter().zip(&deployments).map(state).collect());
         scoreboard.retain(|id| table.by_id(id).is_some());
         let reserved = ArcSwap::from_pointee(resolve(&table, &general, reservations));
-        Snapshot { table, deployments, router, general, left_out, reserved, labels, board, listed }
+        Snapshot { table, deployments, router, general, left_out, reserved, labels, board, listed, warned }
     }
 
     /// Puts other reservations in use.
@@ -121,6 +126,29 @@ impl Snapshot {
             return Listed::of(settings, provider, model);
         }
         *self.listed[index.slot()].get_or_init(|| Listed::of(settings, provider, model))
+    }
+
+    /// Says that an upstream reports tokens that cannot be: once a minute for each deployment.
+    pub(crate) fn warn_of_usage(&self, index: DeploymentIndex, told: &Told, charged: Usage) {
+        /// Seconds.
+        const PAUSE: u64 = 60;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let last = &self.warned[index.slot()];
+        let before = last.load(Ordering::Relaxed);
+        let is_due = now.abs_diff(before) >= PAUSE;
+        if !is_due || last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
+        let said = |count: Option<u64>| count.map_or("no count".to_owned(), |count| count.to_string());
+        tracing::warn!(
+            deployment = %self.spec(index).id,
+            reported_input = said(told.input),
+            reported_output = said(told.output),
+            has_invalid_counts = told.is_odd,
+            charged_input = charged.input,
+            charged_output = charged.output,
+            "the upstream reports a usage that cannot be; an estimate is charged"
+        );
     }
 
     /// What a model without a price costs a caller with a budget.
@@ -179,11 +207,23 @@ impl Listed {
             long_input: own.input.or(listed.long_input),
             long_output: own.output.or(listed.long_output),
         };
-        let most = settings.info.get("max_output_tokens").and_then(|most| most.as_u64());
-        Listed {
-            price: (price.input.is_some() || price.output.is_some()).then_some(price),
-            max_output_tokens: most.or_else(|| facts?.max_output_tokens),
-        }
+        let number =
+            |key: &str| settings.info.get(key).and_then(|value| value.as_u64()).filter(|most| *most > 0);
+        let limits = ModelLimits {
+            max_input_tokens: number("max_input_tokens").or_else(|| facts?.max_input_tokens),
+            configured_output: number("max_output_tokens").or_else(|| number("max_tokens")),
+            listed_output: facts.and_then(|facts| facts.max_output_tokens),
+            default_output: 0,
+            supports_reasoning: match settings
+                .info
+                .get("supports_reasoning")
+                .and_then(|value| value.as_bool())
+            {
+                Some(stated) => Some(stated),
+                None => facts.map(|facts| facts.supports_reasoning),
+            },
+        };
+        Listed { price: (price.input.is_some() || price.output.is_some()).then_some(price), limits }
     }
 }
 

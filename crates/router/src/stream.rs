@@ -8,24 +8,31 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
-use tagrail_providers::{Coder, Cost, Envelope, ErrorKind, Price, UpstreamError, Usage};
+use tagrail_providers::{Coder, Cost, Ending, Envelope, ErrorKind, UpstreamError, Usage};
 use tagrail_routing::{Decision, DeploymentIndex, Moment};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use crate::account::{Account, Spent};
-use crate::attempt::spent;
+use crate::attempt::Terms;
 use crate::transport::Lease;
 
 /// How long the end of a connection's reply is waited for behind its last event, so that the
 /// connection can be used again: it mostly comes with it.
 const LINGER: Duration = Duration::from_millis(100);
+
+/// A stream that its client left after the answer is read on for its count of tokens for this time, and for so
+/// many bytes.
+const READ_ON: Duration = Duration::from_secs(5);
+const MOST_READ_ON: usize = 256 * 1024;
 
 /// An upstream's stream whose head is good.
 pub(crate) struct Opened {
@@ -84,11 +91,18 @@ impl Opened {
     }
 }
 
-/// The body of a streamed reply. Dropping it ends the upstream call.
+/// The body of a streamed reply. Dropping it ends the upstream call; one whose answer is there already is read on
+/// for its count of tokens.
 pub struct ReplyStream {
+    /// `None` once it is dropped.
+    live: Option<Live>,
+}
+
+/// A stream that has not been dropped.
+struct Live {
     opened: Opened,
     account: Account,
-    terms: Terms,
+    terms: StreamTerms,
     /// What the deployment was chosen by, for the scoreboard.
     decision: Option<Decision>,
     waiting: Pin<Box<Sleep>>,
@@ -102,9 +116,11 @@ pub struct ReplyStream {
 }
 
 /// What a stream runs under.
-pub(crate) struct Terms {
+pub(crate) struct StreamTerms {
     pub(crate) deployment: DeploymentIndex,
-    pub(crate) price: Option<Price>,
+    pub(crate) charged_by: Terms,
+    /// Places for what is read on.
+    pub(crate) readers: Arc<Semaphore>,
     /// The request's body, where tokens are estimated by it should the upstream not count them.
     pub(crate) asked: Option<Envelope>,
     /// Longest wait for the next bytes.
@@ -116,9 +132,9 @@ pub(crate) struct Terms {
 }
 
 impl ReplyStream {
-    pub(crate) fn new(opened: Opened, account: Account, terms: Terms) -> ReplyStream {
+    pub(crate) fn new(opened: Opened, account: Account, terms: StreamTerms) -> ReplyStream {
         let waiting = Box::pin(sleep(terms.patience));
-        ReplyStream {
+        let live = Live {
             opened,
             account,
             terms,
@@ -128,45 +144,68 @@ impl ReplyStream {
             closed: false,
             charged: None,
             failure: None,
-        }
+        };
+        ReplyStream { live: Some(live) }
     }
 
     /// Has the deployment's failures noted as those of this choice.
     pub(crate) fn chosen_by(&mut self, decision: Decision) {
-        self.decision = Some(decision);
+        if let Some(live) = &mut self.live {
+            live.decision = Some(decision);
+        }
     }
 
     /// What the deployment was chosen by.
     pub fn decision(&self) -> Option<&Decision> {
-        self.decision.as_ref()
+        self.live.as_ref()?.decision.as_ref()
     }
 
     /// Tokens, as far as the stream has told them.
     pub fn usage(&self) -> Option<Usage> {
-        self.opened.coder.usage()
+        self.live.as_ref()?.opened.coder.usage()
     }
 
     /// US dollars, when prices are known: what the tokens told so far cost, and at the end what was
     /// charged.
     pub fn cost(&self) -> Option<Cost> {
-        match self.charged {
+        let live = self.live.as_ref()?;
+        match live.charged {
             Some(charged) => charged.cost,
-            None => Some(self.terms.price?.cost(&self.usage()?)),
+            None => Some(live.terms.charged_by.price?.cost(&self.usage()?)),
         }
     }
 
     /// What the stream broke of, as soon as the frame is out that tells a client so in its dialect:
     /// nothing comes behind that, and what came before it is the upstream's.
     pub fn failure(&self) -> Option<&UpstreamError> {
-        self.failure.as_ref().filter(|_| self.opened.ready.is_empty())
+        let live = self.live.as_ref()?;
+        live.failure.as_ref().filter(|_| live.opened.ready.is_empty())
     }
 
     /// Nobody wants the rest.
     pub(crate) fn leave(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.leave();
+        }
+    }
+}
+
+impl Live {
+    fn leave(&mut self) {
         if !self.closed {
             let whole = self.opened.ended || self.opened.coder.finished();
             self.close(None, !whole || !self.opened.ready.is_empty());
         }
+    }
+
+    /// A place to read on, where the answer is there and only its count of tokens is outstanding.
+    fn reader(&self) -> Option<(OwnedSemaphorePermit, Handle)> {
+        let coder = &self.opened.coder;
+        let is_over = self.closed || self.opened.ended || coder.finished();
+        if is_over || self.terms.asked.is_none() || !coder.answered() || coder.told().is_final {
+            return None;
+        }
+        Some((self.terms.readers.clone().try_acquire_owned().ok()?, Handle::try_current().ok()?))
     }
 
     /// Waits no longer than the upstream may be silent, or than the end of a whole reply is worth.
@@ -211,23 +250,16 @@ impl ReplyStream {
         }
         let now = Instant::now();
         self.score(error, now);
-        let spent = self.spent(cut_short);
+        let ending = match (error, cut_short) {
+            (Some(_), _) => Ending::Broken,
+            (None, true) => Ending::CutShort,
+            (None, false) => Ending::Whole,
+        };
+        let StreamTerms { deployment, charged_by, asked, .. } = &self.terms;
+        let charged = charged_by.spent(&*self.opened.coder, asked.as_ref(), ending);
+        let spent = charged.warned(self.account.snapshot(), *deployment);
         self.charged = Some(spent);
         self.account.settle_stream(spent, cut_short, now);
-    }
-
-    /// What was produced is charged. An upstream that counts as it goes, as Anthropic does, has not
-    /// counted the answer when its stream is cut short.
-    fn spent(&self, cut_short: bool) -> Spent {
-        let Terms { price, asked, .. } = &self.terms;
-        let (told, passed_on) = (self.opened.coder.usage(), self.opened.coder.passed_on());
-        match told.filter(|told| cut_short && asked.is_some() && told.output < passed_on) {
-            Some(told) => {
-                let told = Usage { output: passed_on, ..told };
-                Spent { estimated: true, ..spent(Some(told), passed_on, None, *price) }
-            }
-            None => spent(told, passed_on, asked.as_ref(), *price),
-        }
     }
 
     /// A deployment has done well when its stream was whole, or was left by the client.
@@ -263,7 +295,7 @@ impl Body for ReplyStream {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = self.get_mut();
+        let Some(this) = &mut self.get_mut().live else { return Poll::Ready(None) };
         loop {
             if let Some(piece) = this.next_piece() {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
@@ -290,7 +322,39 @@ impl Body for ReplyStream {
 
 impl Drop for ReplyStream {
     fn drop(&mut self) {
-        self.leave();
+        let Some(mut live) = self.live.take() else { return };
+        match live.reader() {
+            Some((place, runtime)) => drop(runtime.spawn(Remainder(live).read(place))),
+            None => live.leave(),
+        }
+    }
+}
+
+/// The rest of a stream whose client has left. Its books are closed when it is dropped.
+struct Remainder(Live);
+
+impl Remainder {
+    /// Reads on until the tokens are counted, within a time and an amount.
+    async fn read(mut self, _place: OwnedSemaphorePermit) {
+        let until = Instant::now() + READ_ON;
+        let opened = &mut self.0.opened;
+        let mut left = MOST_READ_ON;
+        while !opened.ended && !opened.coder.finished() && !opened.coder.told().is_final {
+            let more = timeout_at(until, poll_fn(|cx| opened.poll_more(cx))).await;
+            let read: usize = opened.ready.drain(..).map(|piece| piece.len()).sum();
+            match (more, left.checked_sub(read)) {
+                (Ok(Ok(())), Some(rest)) => left = rest,
+                _ => break,
+            }
+        }
+    }
+}
+
+impl Drop for Remainder {
+    fn drop(&mut self) {
+        if !self.0.closed {
+            self.0.close(None, true);
+        }
     }
 }
 

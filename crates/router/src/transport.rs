@@ -78,6 +78,14 @@ struct Connection {
     absolute: Option<(Authority, Option<HeaderValue>)>,
 }
 
+/// A connection that nothing was sent on yet.
+pub(crate) struct Ready {
+    pool: Arc<Pool>,
+    connection: Connection,
+    /// It has served before, and may have been closed meanwhile.
+    reused: bool,
+}
+
 /// A connection in use. Given back when its reply was read to the end; otherwise closed, which is
 /// what ends the call upstream.
 pub(crate) struct Lease {
@@ -95,23 +103,44 @@ impl Transport {
         Transport::new(self.way.clone())
     }
 
-    /// Sends a request whose URI is path and query alone; waits for the head of the reply. Not an
-    /// `async fn`, whose future would hold the request twice.
-    pub(crate) fn send<'a>(
+    /// A connection to send on: a kept one, or a new one. Until it is there nothing is sent.
+    pub(crate) fn connect<'a>(
         &'a self,
         endpoint: &'a Endpoint,
-        mut request: Request<Pieces>,
         fresh: bool,
         now: Instant,
-    ) -> impl Future<Output = Result<(Response<Incoming>, Lease), TransportError>> + Send + 'a {
+    ) -> impl Future<Output = Result<Ready, TransportError>> + Send + 'a {
         let pool = self.pool(endpoint);
         let kept = if fresh { None } else { pool.take(now) };
         async move {
             let reused = kept.is_some();
-            let mut connection = match kept {
+            let connection = match kept {
                 Some(connection) => connection,
                 None => Box::pin(self.way.open(endpoint)).await?,
             };
+            Ok(Ready { pool, connection, reused })
+        }
+    }
+
+    fn pool(&self, endpoint: &Endpoint) -> Arc<Pool> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        match pools.get(endpoint) {
+            Some(pool) => pool.clone(),
+            None => pools.entry(endpoint.clone()).or_default().clone(),
+        }
+    }
+}
+
+impl Ready {
+    /// Sends a request whose URI is path and query alone; waits for the head of the reply. What waits borrows
+    /// nothing, so that it can go on when the client has left. Not an `async fn`, whose future would hold the
+    /// request twice.
+    pub(crate) fn send(
+        self,
+        mut request: Request<Pieces>,
+    ) -> impl Future<Output = Result<(Response<Incoming>, Lease), TransportError>> + Send + 'static {
+        let Ready { pool, mut connection, reused } = self;
+        async move {
             connection.address(&mut request);
             match connection.sender.try_send_request(request).await {
                 Ok(reply) => Ok((reply, Lease { pool, connection: Some(connection) })),
@@ -125,14 +154,6 @@ impl Transport {
                     Err(TransportError::Broken(failed.into_error().to_string()))
                 }
             }
-        }
-    }
-
-    fn pool(&self, endpoint: &Endpoint) -> Arc<Pool> {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        match pools.get(endpoint) {
-            Some(pool) => pool.clone(),
-            None => pools.entry(endpoint.clone()).or_default().clone(),
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::Section;
 
 /// What LiteLLM's proxy reads here, and what is Tagrail's own: `strict_config`,
-/// `request_arrival_timeout`, `max_connections`, `tag_grants`, `reserved_tags`, `fallback_price` and
-/// `spend_journal_sync_interval`.
+/// `request_arrival_timeout`, `max_connections`, `tag_grants`, `reserved_tags`, `fallback_price`,
+/// `default_max_output_tokens` and `spend_journal_sync_interval`.
 pub(crate) const GENERAL: Section = Section {
     name: "general_settings",
     used: &[
@@ -19,6 +19,7 @@ pub(crate) const GENERAL: Section = Section {
         "tag_grants",
         "reserved_tags",
         "fallback_price",
+        "default_max_output_tokens",
         "disable_spend_logs",
         "maximum_spend_logs_retention_period",
         "spend_journal_sync_interval",

@@ -43,12 +43,14 @@ pub(super) fn read(
         tag_grants: reader.flag("tag_grants").unwrap_or(router.mode == RoutingMode::Tagrail),
         reserved_tags: ledger::reserved_tags(&mut reader, router),
         fallback_price,
+        default_max_output_tokens: reader.count("default_max_output_tokens").map_or(16_384, u64::from),
         spend_retention: ledger::retention(&mut reader),
         disable_spend_logs: reader.flag("disable_spend_logs").unwrap_or(false),
         journal_sync: ledger::journal_sync(&mut reader),
     };
     no_header_name(&mut reader, &settings);
     serves_nothing(&mut reader, &settings);
+    reserves_nothing(&mut reader, &settings);
     reader.refuse_wrong();
     if is_gateway && settings.database_url.is_none() {
         settings.database_url = ledger::database_of(environment, findings);
@@ -81,6 +83,21 @@ fn serves_nothing(reader: &mut Reader<'_, '_>, settings: &GeneralSettings) {
                 None,
             );
         }
+    }
+}
+
+/// A reservation that is too small for any answer.
+fn reserves_nothing(reader: &mut Reader<'_, '_>, settings: &GeneralSettings) {
+    if let (0, Some(entry)) = (settings.default_max_output_tokens, reader.entry("default_max_output_tokens"))
+    {
+        let message =
+            "with `default_max_output_tokens: 0` no answer is reserved and budgets do not hold".to_owned();
+        reader.reject(
+            "bad-value",
+            entry.value.at,
+            message,
+            Some("write a number of tokens from 1".to_owned()),
+        );
     }
 }
 

@@ -191,13 +191,17 @@ mod tests {
         assert_eq!(told(r#"{"prompt_tokens":9,"completion_tokens":2.5}"#), (Some(9), None, true));
         assert_eq!(told(r#"{"prompt_tokens":9.0,"completion_tokens":[3]}"#), (Some(9), None, true));
         assert_eq!(told(r#"{"prompt_tokens":9,"completion_tokens":null}"#), (Some(9), None, false));
-        assert_eq!(told(r#"{"prompt_tokens":1e30,"completion_tokens":18446744073709551616}"#), (Some(u64::MAX), Some(u64::MAX), false));
+        assert_eq!(
+            told(r#"{"prompt_tokens":1e30,"completion_tokens":18446744073709551616}"#),
+            (Some(u64::MAX), Some(u64::MAX), false)
+        );
         assert_eq!(told(r#"{"input_tokens":2,"cache_read_input_tokens":-4}"#), (Some(2), None, true));
     }
 
     #[test]
     fn a_report_that_shrinks_takes_nothing_back() {
-        let shrinks = [r#"{"prompt_tokens":9,"completion_tokens":30}"#, r#"{"prompt_tokens":0,"completion_tokens":0}"#];
+        let shrinks =
+            [r#"{"prompt_tokens":9,"completion_tokens":30}"#, r#"{"prompt_tokens":0,"completion_tokens":0}"#];
         assert_eq!(read(&shrinks).map(|usage| (usage.input, usage.output)), Some((9, 30)));
     }
 }

@@ -115,13 +115,15 @@ impl Asked<'_> {
             None if self.is_translated() => default_max_tokens(listed_output, budget),
             None => configured_output.or(listed_output).unwrap_or(default_output).max(budget.unwrap_or(0)),
         };
-        let several = ["n", "best_of"].iter().filter_map(|field| self.number(field)).max().unwrap_or(1).max(1);
+        let several =
+            ["n", "best_of"].iter().filter_map(|field| self.number(field)).max().unwrap_or(1).max(1);
         let prompts = match self.operation {
             Operation::Completions => self.sent("prompt").map(prompts).max().unwrap_or(1),
             _ => 1,
         };
         // A token of a prediction that the model does not follow is charged as output.
-        let predicted = self.envelope.raw("prediction").map_or(0, |text| prompt::measure(text.as_bytes(), None).tokens());
+        let predicted =
+            self.envelope.raw("prediction").map_or(0, |text| prompt::measure(text.as_bytes(), None).tokens());
         let all = one.saturating_add(predicted).saturating_mul(several).saturating_mul(prompts);
         (all.min(LONGEST_ANSWER), limit.is_some())
     }
@@ -274,7 +276,8 @@ mod tests {
     fn bound(operation: Operation, body: &Value, defaults: &[(&str, &str)], limits: ModelLimits) -> Bound {
         let envelope = Envelope::read(Bytes::from(body.to_string())).unwrap();
         let target = target(defaults);
-        Asked { operation, envelope: &envelope, target: &target, provider: "openai", model: "m", limits }.bound()
+        Asked { operation, envelope: &envelope, target: &target, provider: "openai", model: "m", limits }
+            .bound()
     }
 
     const LIMITS: ModelLimits = ModelLimits {
@@ -300,9 +303,15 @@ mod tests {
         assert_eq!(chat(&json!({}), &[("max_tokens", "77")], LIMITS), (77, true));
         assert_eq!(chat(&json!({"max_tokens": 5}), &[("max_completion_tokens", "77")], LIMITS), (77, true));
         assert_eq!(chat(&json!({"max_tokens": 5}), &[("max_tokens", "77")], LIMITS), (5, true));
-        assert_eq!(chat(&json!({"max_tokens": 1, "extra_body": {"max_tokens": 50}}), &[], LIMITS), (50, true));
+        assert_eq!(
+            chat(&json!({"max_tokens": 1, "extra_body": {"max_tokens": 50}}), &[], LIMITS),
+            (50, true)
+        );
         assert_eq!(chat(&json!({"max_tokens": 10, "n": 3}), &[], LIMITS), (30, true));
-        assert_eq!(chat(&json!({"max_tokens": u64::MAX, "n": u64::MAX}), &[], LIMITS), (LONGEST_ANSWER, true));
+        assert_eq!(
+            chat(&json!({"max_tokens": u64::MAX, "n": u64::MAX}), &[], LIMITS),
+            (LONGEST_ANSWER, true)
+        );
     }
 
     #[test]
@@ -324,7 +333,13 @@ mod tests {
     #[test]
     fn every_prompt_of_a_completion_has_an_answer() {
         let of = |prompt: Value| {
-            bound(Operation::Completions, &json!({"prompt": prompt, "max_tokens": 10, "best_of": 2}), &[], LIMITS).answer
+            bound(
+                Operation::Completions,
+                &json!({"prompt": prompt, "max_tokens": 10, "best_of": 2}),
+                &[],
+                LIMITS,
+            )
+            .answer
         };
         assert_eq!(of(json!("one")), 20);
         assert_eq!(of(json!([1, 2, 3])), 20);
@@ -350,7 +365,8 @@ mod tests {
         assert_eq!(of(&json!({"reasoning_effort": "none"}), Some(true)).reasoning, Reasoning::No);
         let low = of(&json!({"reasoning": {"effort": "low"}, "max_tokens": 1_000}), None);
         assert_eq!((low.reasoning, low.hidden), (Reasoning::Yes, 200));
-        let budget = of(&json!({"thinking": {"type": "enabled", "budget_tokens": 300}, "max_tokens": 1_000}), None);
+        let budget =
+            of(&json!({"thinking": {"type": "enabled", "budget_tokens": 300}, "max_tokens": 1_000}), None);
         assert_eq!((budget.reasoning, budget.hidden), (Reasoning::Yes, 300));
     }
 }

@@ -221,7 +221,9 @@ impl Reader<'_> {
                 let name = plain(text);
                 frame.kind = match &*name {
                     b"image" | b"image_url" | b"input_image" => Kind::Image,
-                    b"file" | b"input_file" | b"document" | b"video_url" | b"input_video" | b"video" => Kind::File,
+                    b"file" | b"input_file" | b"document" | b"video_url" | b"input_video" | b"video" => {
+                        Kind::File
+                    }
                     b"input_audio" | b"audio" | b"audio_url" => Kind::Sound,
                     b"text" => Kind::Text,
                     _ => frame.kind,
@@ -247,7 +249,14 @@ impl Reader<'_> {
 /// Whether the provider runs such a tool itself, and reads what it finds.
 fn runs_at_the_provider(name: &[u8]) -> bool {
     let starts: [&[u8]; 8] = [
-        b"web_search", b"web_fetch", b"file_search", b"code_", b"mcp", b"tool_search", b"google_search", b"x_search",
+        b"web_search",
+        b"web_fetch",
+        b"file_search",
+        b"code_",
+        b"mcp",
+        b"tool_search",
+        b"google_search",
+        b"x_search",
     ];
     starts.iter().any(|start| name.starts_with(start))
 }
@@ -275,7 +284,8 @@ fn plain(text: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(text);
     }
     let quoted = [b"\"", text, b"\""].concat();
-    serde_json::from_slice::<String>(&quoted).map_or(Cow::Borrowed(text), |name| Cow::Owned(name.into_bytes()))
+    serde_json::from_slice::<String>(&quoted)
+        .map_or(Cow::Borrowed(text), |name| Cow::Owned(name.into_bytes()))
 }
 
 /// Half tokens of a text.
@@ -301,7 +311,9 @@ mod tests {
     #[test]
     fn letters_are_half_a_token_and_every_other_byte_is_a_whole_one() {
         let empty = tokens(&message(&json!("")));
-        for (text, more) in [("abcdefgh", 4), ("12345", 5), ("a b c d ", 4), ("{}[]", 4), ("\u{4e2d}\u{6587}", 6)] {
+        for (text, more) in
+            [("abcdefgh", 4), ("12345", 5), ("a b c d ", 4), ("{}[]", 4), ("\u{4e2d}\u{6587}", 6)]
+        {
             assert_eq!(tokens(&message(&json!(text))) - empty, more, "{text}");
         }
     }
@@ -329,7 +341,10 @@ mod tests {
             (json!({"image_url": {"detail": "low", "url": url}, "type": "image_url"}), SMALL_IMAGE),
             (json!({"type": "input_image", "image_url": url, "detail": "original"}), ORIGINAL_IMAGE),
             (json!({"type": "input_image", "image_url": "https://x/y.png"}), IMAGE),
-            (json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}), IMAGE),
+            (
+                json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}),
+                IMAGE,
+            ),
             (json!({"source": {"data": data}, "type": "image"}), IMAGE),
         ] {
             let more = tokens(&message(&json!([part]))) - empty;
@@ -357,12 +372,15 @@ mod tests {
     #[test]
     fn files_and_recordings_count_by_their_length_within_limits() {
         let of = |part: Value| tokens(&message(&json!([part]))) - tokens(&message(&json!([])));
-        let file = |data: String| of(json!({"type": "file", "file": {"file_data": data, "filename": "a.pdf"}}));
+        let file =
+            |data: String| of(json!({"type": "file", "file": {"file_data": data, "filename": "a.pdf"}}));
         assert!((FILE.0..FILE.0 + 60).contains(&file("QUJD".repeat(10))));
         assert!((100_000..100_060).contains(&file("QUJD".repeat(100_000))));
         assert!((FILE.1..FILE.1 + 60).contains(&file("QUJD".repeat(1_000_000))));
         assert!(of(json!({"type": "input_file", "file_id": "file-1"})) >= REFERENCE);
-        let sound = of(json!({"type": "input_audio", "input_audio": {"data": "QUJD".repeat(100_000), "format": "wav"}}));
+        let sound = of(
+            json!({"type": "input_audio", "input_audio": {"data": "QUJD".repeat(100_000), "format": "wav"}}),
+        );
         assert!((25_000..25_060).contains(&sound), "{sound}");
     }
 

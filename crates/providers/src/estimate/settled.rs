@@ -40,8 +40,10 @@ pub struct Passed {
 pub enum Ending {
     /// It came to its end.
     Whole,
-    /// It was cut short by the client or the upstream.
+    /// Its client left.
     CutShort,
+    /// Its upstream broke off.
+    Broken,
     /// The client has left before there was anything of it, and nothing was heard of it since.
     Abandoned,
 }
@@ -78,15 +80,16 @@ pub fn settle(told: &Told, passed: Passed, bound: &Bound, envelope: &Envelope, e
     };
     settled.usage.output = match told.output {
         _ if bound.is_embedding => 0,
-        Some(output) if ending == Ending::CutShort && !told.is_final => {
-            let seen = unfinished(passed, bound);
-            let most = bound.most();
-            settled.estimate(settled.usage.output.max(output.min(most)).max(seen))
+        // An upstream that counts as it goes has not counted an answer that was cut short.
+        Some(output) if ending != Ending::Whole && !told.is_final => {
+            let seen = if ending == Ending::Broken { passed.total() } else { unfinished(passed, bound) };
+            if output >= seen { settled.within(output, bound.most()) } else { settled.estimate(seen) }
         }
         // No count is that of an answer with text.
         Some(0) if passed.text > 0 => settled.estimate(passed.total()),
         Some(output) => settled.within(output, bound.most()),
         None if ending == Ending::CutShort => settled.estimate(unfinished(passed, bound)),
+        None if ending == Ending::Broken => settled.estimate(passed.total()),
         None => settled.estimate(whole(passed, bound)),
     };
     let input = settled.usage.input;

@@ -95,7 +95,9 @@ impl Amount {
                     What::ByType if memmem::find(data, b".audio.delta\"").is_some() => {
                         text += bytes.div_ceil(BYTES_OF_SOUND);
                     }
-                    What::ByType if memmem::find(data, b"\"response.reasoning").is_some() => reasoning += bytes,
+                    What::ByType if memmem::find(data, b"\"response.reasoning").is_some() => {
+                        reasoning += bytes
+                    }
                     What::Text if data[..at].ends_with(b"reasoning_") => reasoning += bytes,
                     What::Text | What::ByType => text += bytes,
                     What::Reasoning => reasoning += bytes,
@@ -140,10 +142,7 @@ mod tests {
             (Operation::ChatCompletions, r#"{"choices":[{"delta":{"reasoning":"TEXT"}}]}"#),
             (Operation::ChatCompletions, r#"{"choices":[{"delta":{"content":null,"refusal":"TEXT"}}]}"#),
             (Operation::Messages, r#"{"delta":{"type":"signature_delta","signature":"TEXT"}}"#),
-            (
-                Operation::Responses,
-                r#"{"type":"response.function_call_arguments.delta","delta":"TEXT"}"#,
-            ),
+            (Operation::Responses, r#"{"type":"response.function_call_arguments.delta","delta":"TEXT"}"#),
             (Operation::Completions, r#"{"choices":[{"text":"TEXT","index":0}]}"#),
             (
                 Operation::Messages,

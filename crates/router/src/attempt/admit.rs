@@ -1,6 +1,8 @@
 //! What a caller's limits say to an attempt, before anything of it is sent.
 
-use tagrail_providers::{Envelope, Price, Usage, answer_tokens, prompt_tokens};
+use tagrail_providers::{
+    Asked, Bound, Coder, Ending, Envelope, ModelLimits, Passed, Price, Told, Usage, prompt_tokens, settle,
+};
 use tagrail_routing::{Decision, DeploymentIndex, NoRoute};
 
 use super::{Attempts, Miss, Question};
@@ -8,9 +10,12 @@ use crate::account::Spent;
 use crate::snapshot::Listed;
 use crate::{Need, Refusal, Snapshot};
 
+/// The upstream's names of provider and model.
+pub(super) type Named<'a> = (&'a str, &'a str);
+
 impl Attempts<'_> {
-    /// Reserves what the attempt may use up, where anything is counted against the caller. Gives the
-    /// price that it is charged by.
+    /// Reserves what the attempt may use up, where anything is counted against the caller. Gives what it is
+    /// charged by.
     ///
     /// A budget cannot be kept on what has no price. That is the deployment's fault alone: another one of
     /// the group may have one. A limit without room ends the call, whoever could serve it.
@@ -20,26 +25,35 @@ impl Attempts<'_> {
         decision: &Decision,
         deployment: DeploymentIndex,
         listed: Listed,
-    ) -> Result<Option<Price>, Miss> {
-        let Some(allowance) = question.call.caller.allowance.as_deref() else { return Ok(listed.price) };
-        let mut price = listed.price;
-        if price.is_none() && allowance.has_budget(question.counted) {
-            let unpriced = || Miss::Unfit(Refusal::Unpriced { model: question.model.to_owned() });
-            price = Some(self.snapshot.fallback_price().ok_or_else(unpriced)?);
+        (provider, model): Named<'_>,
+    ) -> Result<Terms, Miss> {
+        let mut terms = Terms { price: listed.price, bound: Bound::default() };
+        if !self.account.estimates() {
+            return Ok(terms);
         }
         let (operation, envelope) = (question.call.operation, &question.call.envelope);
         let target = &self.snapshot.deployment(deployment).target;
-        let prompt = prompt_tokens(envelope);
-        let answer = answer_tokens(operation, envelope, target, listed.max_output_tokens);
+        let limits =
+            ModelLimits { default_output: self.snapshot.general.default_max_output_tokens, ..listed.limits };
+        terms.bound = Asked { operation, envelope, target, provider, model, limits }.bound();
+        let Some(allowance) = question.call.caller.allowance.as_deref() else { return Ok(terms) };
+        if terms.price.is_none() && allowance.has_budget(question.counted) {
+            let unpriced = || Miss::Unfit(Refusal::Unpriced { model: question.model.to_owned() });
+            terms.price = Some(self.snapshot.fallback_price().ok_or_else(unpriced)?);
+        }
+        terms.bound = terms.bound.measured(envelope);
+        let Bound { prompt, answer, is_limited, .. } = terms.bound;
+        let prompt = prompt.unwrap_or_default();
+        let limit = if is_limited { answer } else { 0 };
         let need = Need {
             model: counted_as(self.snapshot, decision, deployment),
             tags: question.counted,
             tokens: prompt.saturating_add(answer),
-            tokens_least: prompt.saturating_add(answer),
-            cost: price.map(|price| price.at_most(prompt, answer)),
+            tokens_least: prompt_tokens(envelope).min(prompt).saturating_add(limit),
+            cost: terms.price.map(|price| price.at_most(prompt, answer)),
         };
         let reserved = self.account.reserve(allowance, &need);
-        reserved.map(|()| price).map_err(|over| Miss::Caller(Refusal::OverLimit(over)))
+        reserved.map(|()| terms).map_err(|over| Miss::Caller(Refusal::OverLimit(over)))
     }
 
     /// A plan is as old as its call: what has been reserved since then is no choice of it any more.
@@ -81,21 +95,52 @@ fn counted_as<'a>(snapshot: &'a Snapshot, decision: &'a Decision, deployment: De
     decision.captured().unwrap_or_else(|| &snapshot.spec(deployment).group)
 }
 
-/// What a reply has used up by its upstream's count, or by an estimate where that says nothing and
-/// `asked` is the body to estimate by.
-pub(crate) fn spent(
-    told: Option<Usage>,
-    passed_on: u64,
-    asked: Option<&Envelope>,
-    price: Option<Price>,
-) -> Spent {
-    let (usage, estimated) = match (told, asked) {
-        (Some(told), _) => (Some(told), false),
-        (None, Some(asked)) => {
-            (Some(Usage { input: prompt_tokens(asked), output: passed_on, ..Usage::default() }), true)
+/// What an attempt is charged by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms {
+    pub(crate) price: Option<Price>,
+    pub(crate) bound: Bound,
+}
+
+impl Terms {
+    /// What a reply has used up: by its upstream's count as far as that can be, else by an estimate. Where
+    /// nobody counts, `asked` is missing, and the upstream is taken at its word.
+    pub(crate) fn spent(&self, coder: &dyn Coder, asked: Option<&Envelope>, ending: Ending) -> Charged {
+        let told = coder.told();
+        let Some(asked) = asked else {
+            return Charged { told, is_absurd: false, spent: self.priced(coder.usage(), false) };
+        };
+        let settled = settle(&told, coder.passed_on(), &self.bound, asked, ending);
+        let spent = self.priced(Some(settled.usage), settled.is_estimated);
+        Charged { told, is_absurd: settled.is_absurd, spent }
+    }
+
+    /// What a call has used up that was left before anything was heard of it.
+    pub(crate) fn unheard(&self, asked: &Envelope, is_whole: bool) -> Spent {
+        // A stream ends with its client, a whole answer is worked out.
+        let ending = if is_whole { Ending::Abandoned } else { Ending::CutShort };
+        let settled = settle(&Told::default(), Passed::default(), &self.bound, asked, ending);
+        self.priced(Some(settled.usage), true)
+    }
+
+    pub(super) fn priced(&self, usage: Option<Usage>, estimated: bool) -> Spent {
+        Spent { usage, cost: usage.zip(self.price).map(|(usage, price)| price.cost(&usage)), estimated }
+    }
+}
+
+/// What a reply is charged for.
+pub(crate) struct Charged {
+    told: Told,
+    is_absurd: bool,
+    pub(crate) spent: Spent,
+}
+
+impl Charged {
+    /// Warns of a report that cannot be.
+    pub(crate) fn warned(self, snapshot: &Snapshot, deployment: DeploymentIndex) -> Spent {
+        if self.is_absurd {
+            snapshot.warn_of_usage(deployment, &self.told, self.spent.usage.unwrap_or_default());
         }
-        (None, None) => (None, false),
-    };
-    let cost = usage.zip(price).map(|(usage, price)| price.cost(&usage));
-    Spent { usage, cost, estimated }
+        self.spent
+    }
 }

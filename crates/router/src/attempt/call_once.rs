@@ -1,33 +1,39 @@
 //! One try on one deployment: prepare, send, read what is needed to know that it went well.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::response::Parts;
+use http::{HeaderMap, Method, Request, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tagrail_providers::{Ask, Coder, Envelope, ErrorKind, Operation, Place, Prepared, Price, UpstreamError};
+use tagrail_providers::{Ask, Coder, Ending, Envelope, ErrorKind, Operation, Place, Prepared, UpstreamError};
 use tagrail_routing::DeploymentIndex;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
-use super::{Attempts, Miss, Question, Walk, spent};
+use super::admit::Terms;
+use super::under_way::{Fetched, FetchedBody, UnderWay, Waiting, fetch};
+use super::{Attempts, Miss, Question, Walk};
 use crate::account::Spent;
-use crate::stream::{Opened, ReplyStream, Terms};
+use crate::stream::{Opened, ReplyStream, StreamTerms};
 use crate::transport::{Lease, Pieces, TransportError};
 use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot};
 
 /// A reply that is longer is not a reply to a prompt.
-const LONGEST_REPLY: usize = 256 * 1024 * 1024;
+pub(super) const LONGEST_REPLY: usize = 256 * 1024 * 1024;
 /// As much of an error's body is read as can hold its message.
 const LONGEST_ERROR: usize = 64 * 1024;
 
-/// The reply's head, and what its body is read with.
+/// The reply, and what its body is read with.
 struct Head {
-    reply: Response<Incoming>,
+    parts: Parts,
+    body: FetchedBody,
     lease: Lease,
     coder: Box<dyn Coder>,
 }
@@ -40,7 +46,7 @@ struct Try<'a> {
     upstream_model: Cow<'a, str>,
     place: Place<'a>,
     echo: Option<Cow<'a, str>>,
-    price: Option<Price>,
+    terms: Terms,
     limit: Duration,
     began: Instant,
     /// Whether tokens are estimated where the upstream does not count them.
@@ -75,7 +81,8 @@ impl<'a> Attempts<'a> {
         }
         self.account.placed(&upstream_model, &place);
         let listed = snapshot.listed(deployment, place.provider.name(), place.model);
-        let price = self.admit(question, decision, deployment, listed)?;
+        let named = (place.provider.name(), place.model);
+        let terms = self.admit(question, decision, deployment, listed, named)?;
         let limit = self.time_limit(question, deployment);
         self.limit = Some(limit);
         let attempt = Try {
@@ -85,7 +92,7 @@ impl<'a> Attempts<'a> {
             upstream_model: upstream_model.clone(),
             place,
             echo: self.echo(question),
-            price,
+            terms,
             limit,
             began: Instant::now(),
             estimates: self.account.estimates(),
@@ -99,35 +106,54 @@ impl<'a> Attempts<'a> {
     async fn exchange(&mut self, attempt: Try<'_>) -> Result<Answer, Miss> {
         match timeout(attempt.limit, self.converse(&attempt)).await {
             Ok(answer) => answer,
-            Err(_) => Err(Miss::Upstream(attempt.timed_out())),
+            Err(_) => {
+                self.give_up(&attempt);
+                Err(Miss::Upstream(attempt.timed_out()))
+            }
+        }
+    }
+
+    /// The time limit has ended an attempt. Where it is the caller's own limit, the caller has left the upstream
+    /// at work, and is charged for it.
+    fn give_up(&mut self, attempt: &Try<'_>) {
+        let is_own = attempt.question.call.timeout().is_some();
+        if let Some(under_way) = self.under_way.take().filter(|_| is_own && attempt.estimates) {
+            self.account.owe(under_way.unheard(&attempt.question.call.envelope));
         }
     }
 
     async fn converse(&mut self, attempt: &Try<'_>) -> Result<Answer, Miss> {
         let permit = attempt.permit().await;
-        self.under_way = Some(attempt.price);
-        let head = self.head(attempt).await?;
-        let call = attempt.question.call;
-        let answer = if call.envelope.stream() && call.operation != Operation::Embeddings {
-            self.streamed(attempt, head, permit).await
-        } else {
+        let head = self.head(attempt, permit).await?;
+        let answer = if attempt.is_whole() {
             self.whole(attempt, head).await
+        } else {
+            let permit = self.under_way.as_mut().and_then(|under_way| under_way.permit.take());
+            self.streamed(attempt, head, permit).await
         };
         answer.map_err(Miss::Upstream)
     }
 
-    /// Sends and waits for a head that promises an answer. What is rare is boxed: the future of
+    /// Sends and waits for a reply that promises an answer. What is rare is boxed: the future of
     /// every call is as large as the largest way through it.
-    async fn head(&self, attempt: &Try<'_>) -> Result<Head, Miss> {
-        let sent = match self.send(attempt, false).await {
-            Err(SendError::Transport(TransportError::Stale)) => Box::pin(self.send(attempt, true)).await,
+    async fn head(&mut self, attempt: &Try<'_>, permit: Option<OwnedSemaphorePermit>) -> Result<Head, Miss> {
+        let sent = match self.send(attempt, permit, false).await {
+            Err(SendError::Transport(TransportError::Stale)) => {
+                let permit = self.under_way.take().and_then(|under_way| under_way.permit);
+                Box::pin(self.send(attempt, permit, true)).await
+            }
             other => other,
         };
         let head = sent.map_err(|error| error.miss(attempt))?;
-        if head.reply.status().is_success() { Ok(head) } else { Err(Box::pin(refused(head)).await) }
+        if head.parts.status.is_success() { Ok(head) } else { Err(Box::pin(refused(head)).await) }
     }
 
-    async fn send(&self, attempt: &Try<'_>, fresh: bool) -> Result<Head, SendError> {
+    async fn send(
+        &mut self,
+        attempt: &Try<'_>,
+        permit: Option<OwnedSemaphorePermit>,
+        fresh: bool,
+    ) -> Result<Head, SendError> {
         let Prepared { endpoint, path, headers, body, mut coder } =
             attempt.prepare().map_err(SendError::Prepare)?;
         if attempt.estimates {
@@ -137,14 +163,38 @@ impl<'a> Attempts<'a> {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(path);
         *request.headers_mut() = headers;
-        let sent = self.router.transport().send(&endpoint, request, fresh, attempt.began).await;
-        sent.map(|(reply, lease)| Head { reply, lease, coder }).map_err(SendError::Transport)
+        let ready = self.router.transport().connect(&endpoint, fresh, attempt.began).await;
+        let ready = ready.map_err(SendError::Transport)?;
+        // From here on the upstream is asked, and works whether its reply is waited for or not.
+        let is_whole = attempt.is_whole();
+        self.under_way = Some(UnderWay {
+            deployment: attempt.deployment,
+            terms: attempt.terms,
+            until: attempt.began + attempt.limit,
+            is_whole,
+            own: (!std::ptr::eq(attempt.question.call, self.original))
+                .then(|| attempt.question.call.envelope.clone()),
+            waiting: Some(Waiting { fetch: fetch(ready.send(request), is_whole), coder }),
+            permit,
+        });
+        let reply = poll_fn(|cx| match &mut self.under_way {
+            Some(under_way) => under_way.poll_reply(cx),
+            None => Poll::Ready((Err(TransportError::Stale), None)),
+        });
+        match reply.await {
+            (Ok(Fetched { parts, lease, body }), Some(coder)) => Ok(Head { parts, body, lease, coder }),
+            (Err(error), _) => Err(SendError::Transport(error)),
+            (Ok(_), None) => Err(SendError::Transport(TransportError::Broken("no reader".to_owned()))),
+        }
     }
 
     async fn whole(&mut self, attempt: &Try<'_>, head: Head) -> Result<Answer, UpstreamError> {
-        let Head { reply, lease, mut coder } = head;
-        let (parts, body) = reply.into_parts();
-        let body = match read(body, LONGEST_REPLY).await {
+        let Head { parts, body, lease, mut coder } = head;
+        let body = match body {
+            FetchedBody::Read(body) => body,
+            FetchedBody::Open(body) => read(body, LONGEST_REPLY).await,
+        };
+        let body = match body {
             Err(error) => return Err(attempt.broken(&format!("the reply broke off: {error}"))),
             Ok((_, Rest::Some)) => return Err(attempt.broken("the reply is too long")),
             Ok((body, Rest::None)) => body,
@@ -152,7 +202,8 @@ impl<'a> Attempts<'a> {
         let now = Instant::now();
         lease.give_back(now);
         let pieces = coder.whole(body)?;
-        let spent = spent(coder.usage(), coder.passed_on(), attempt.asked(), attempt.price);
+        let charged = attempt.terms.spent(&*coder, attempt.asked(), Ending::Whole);
+        let spent = charged.warned(attempt.snapshot, attempt.deployment);
         self.account.settle_whole(spent, now);
         let Spent { usage, cost, .. } = spent;
         attempt.snapshot.state(attempt.deployment).succeeded(self.router.moment(now));
@@ -167,17 +218,18 @@ impl<'a> Attempts<'a> {
         head: Head,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Answer, UpstreamError> {
-        let Head { reply, lease, coder } = head;
-        let (parts, body) = reply.into_parts();
+        let Head { parts, body, lease, coder } = head;
+        let FetchedBody::Open(body) = body else { return Err(attempt.broken("the stream was read already")) };
         let mut opened = Opened::new(body, lease, coder, attempt.place.provider.name());
         opened.first().await?;
         let now = Instant::now();
         self.account.first_byte(now);
         let facts = attempt.facts(parts.headers, self.account.started(), now);
         let account = self.account.hand_over();
-        let terms = Terms {
+        let terms = StreamTerms {
             deployment: attempt.deployment,
-            price: attempt.price,
+            charged_by: attempt.terms,
+            readers: self.router.readers().clone(),
             asked: attempt.asked().cloned(),
             patience: attempt.limit,
             opened: (now, self.router.moment(now)),
@@ -231,6 +283,12 @@ impl<'a> Try<'a> {
         })
     }
 
+    /// Whether a whole answer is asked for, and not a stream.
+    fn is_whole(&self) -> bool {
+        let call = self.question.call;
+        !call.envelope.stream() || call.operation == Operation::Embeddings
+    }
+
     /// Waits while `max_parallel_requests` are under way.
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         let permits = self.snapshot.state(self.deployment).permits.clone()?;
@@ -281,9 +339,11 @@ impl<'a> Try<'a> {
 }
 
 /// Reads what an upstream says that does not answer.
-async fn refused(Head { reply, lease, coder }: Head) -> Miss {
-    let (parts, body) = reply.into_parts();
-    let (text, rest) = read(body, LONGEST_ERROR).await.unwrap_or_default();
+async fn refused(Head { parts, body, lease, coder }: Head) -> Miss {
+    let (text, rest) = match body {
+        FetchedBody::Open(body) => read(body, LONGEST_ERROR).await.unwrap_or_default(),
+        FetchedBody::Read(read) => read.unwrap_or_default(),
+    };
     if rest == Rest::None {
         lease.give_back(Instant::now());
     }
@@ -329,14 +389,14 @@ pub(super) fn created() -> u64 {
 
 /// Whether a body went on behind what was read of it.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-enum Rest {
+pub(super) enum Rest {
     #[default]
     None,
     Some,
 }
 
 /// Reads a body up to a length. One frame is handed on as it came.
-async fn read(mut body: Incoming, most: usize) -> Result<(Bytes, Rest), hyper::Error> {
+pub(super) async fn read(mut body: Incoming, most: usize) -> Result<(Bytes, Rest), hyper::Error> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(most);
     let mut first = Bytes::new();
     let mut more = BytesMut::new();

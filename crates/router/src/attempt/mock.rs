@@ -1,12 +1,12 @@
 //! `mock_response`: answered here, without an upstream, in the client's dialect.
 
 use http::HeaderMap;
-use tagrail_providers::{MOCK_USAGE, Mock, Operation, Usage};
+use tagrail_providers::{MOCK_USAGE, Mock, ModelLimits, Operation, Usage};
 use tagrail_routing::{Decision, DeploymentIndex};
 use tokio::time::Instant;
 
 use super::call_once::created;
-use super::{Attempts, Miss, Question, spent};
+use super::{Attempts, Miss, Question};
 use crate::snapshot::Listed;
 use crate::{Answer, AnswerBody, Facts};
 
@@ -23,12 +23,13 @@ impl Attempts<'_> {
         let spec = snapshot.spec(deployment);
         let settings = snapshot.deployment(deployment);
         let place = settings.target.resolve(upstream_model).ok();
-        let nothing = Listed { price: None, max_output_tokens: None };
+        let nothing = Listed { price: None, limits: ModelLimits::default() };
+        let named = place.as_ref().map_or(("", ""), |place| (place.provider.name(), place.model));
         let listed = place.as_ref().map(|place| {
             self.account.placed(upstream_model, place);
             snapshot.listed(deployment, place.provider.name(), place.model)
         });
-        let price = self.admit(question, decision, deployment, listed.unwrap_or(nothing))?;
+        let terms = self.admit(question, decision, deployment, listed.unwrap_or(nothing), named)?;
         let envelope = &question.call.envelope;
         let operation = question.call.operation;
         let mock =
@@ -40,7 +41,7 @@ impl Attempts<'_> {
             AnswerBody::Whole(vec![mock.whole(operation)])
         };
         let output = if operation == Operation::Embeddings { 0 } else { MOCK_USAGE.output };
-        let spent = spent(Some(Usage { output, ..MOCK_USAGE }), 0, None, price);
+        let spent = terms.priced(Some(Usage { output, ..MOCK_USAGE }), false);
         self.account.settle_whole(spent, Instant::now());
         let facts = Facts {
             snapshot: snapshot.clone(),

@@ -76,7 +76,8 @@ pub(super) fn max_tokens(chat: &ChatRequest, other: &Map<String, Value>, about: 
         return asked;
     }
     // A budget of the client's own for thinking counts as output, and has to be less.
-    let budget = other.get("thinking").and_then(|thinking| thinking.get("budget_tokens")).and_then(Value::as_u64);
+    let budget =
+        other.get("thinking").and_then(|thinking| thinking.get("budget_tokens")).and_then(Value::as_u64);
     default_max_tokens(about.max_output_tokens, budget)
 }
 
