@@ -78,6 +78,7 @@ impl<'a> Attempts<'a> {
         let price = self.admit(question, decision, deployment, listed)?;
         let limit = self.time_limit(question, deployment);
         self.limit = Some(limit);
+        question.call.pause_if_long().await;
         let attempt = Try {
             snapshot,
             question,
