@@ -115,16 +115,15 @@ fn by_key() -> MutexGuard<'static, HashMap<Box<str>, usize>> {
     BY_KEY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many bytes are held, for metrics.
-pub(crate) fn total() -> usize {
-    TOTAL.load(Ordering::Relaxed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const MOST: usize = 8 << 20;
+
+    fn total() -> usize {
+        TOTAL.load(Ordering::Relaxed)
+    }
 
     /// One test, because there is one count.
     #[test]

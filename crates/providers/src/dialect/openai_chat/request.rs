@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn what_is_parsed_is_bounded_wherever_it_stands() {
         let many = format!("[{}0]", "0,".repeat(MAX_TREE / 216));
-        let arguments = format!(r#"{{\"a\":{many}}}"#);
+        let arguments = format!(r#"{{"a":{many}}}"#);
         for body in [
             format!(r#"{{"messages":[],"x":{many}}}"#),
             format!(r#"{{"messages":[],"tools":{many}}}"#),
