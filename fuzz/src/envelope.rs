@@ -92,7 +92,7 @@ fn sends_what_was_decided(envelope: &Envelope, metadata: MetadataRule, ask_usage
     // The second reading finds nothing left to cut, unless `extra_body` put it there.
     if envelope.raw("extra_body").is_none() {
         let again = Envelope::read(Bytes::from(sent))
-            .map(|again| (again.tags(), again.steering()).eq(&(None, vec![])));
+            .map(|again| again.tags().is_none() && again.steering().is_empty());
         assert_eq!(again, Ok(true));
     }
 }

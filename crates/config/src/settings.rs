@@ -145,6 +145,9 @@ pub struct GeneralSettings {
     pub completion_model: Option<String>,
     /// `max_request_size_mb` in bytes; 32 MiB.
     pub max_body_bytes: usize,
+    /// `max_bytes_in_flight_mb` in bytes: request bodies that the process holds at a time; 256 MiB, and four
+    /// times `max_body_bytes` where that is more.
+    pub max_bytes_in_flight: usize,
     /// `strict_config`: any error refuses to start.
     pub strict: bool,
     /// `litellm_settings.require_auth_for_metrics_endpoint`; true.

@@ -3,6 +3,7 @@
 
 mod field;
 mod member;
+mod overriding;
 mod read;
 mod splice;
 mod value;
@@ -12,9 +13,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::Operation;
+use crate::{Operation, work};
 use field::{Name, Role};
 use member::{Member, Members};
+use read::Facts;
 pub(crate) use value::{elements, members, string};
 
 /// A body that cannot be routed. 400 (or [`EnvelopeError::status`]).
@@ -55,6 +57,22 @@ pub struct Rewrite<'a> {
     pub defaults: &'a [(String, String)],
 }
 
+/// One of a body's `fallbacks`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fallback<'a> {
+    /// A name.
+    Name(Cow<'a, str>),
+    /// An object.
+    Object {
+        /// Its `model`, where that is a string.
+        model: Option<Cow<'a, str>>,
+        /// The object, as it is written.
+        fields: &'a str,
+        /// Whether there is anything beside `model`.
+        overrides: bool,
+    },
+}
+
 /// A validated request body and the spans of the gateway's fields in it.
 #[derive(Clone)]
 pub struct Envelope {
@@ -62,8 +80,7 @@ pub struct Envelope {
     members: Members,
     /// The first byte behind the opening brace.
     inside: u32,
-    /// Tags in all its lists.
-    tag_count: u32,
+    facts: Facts,
 }
 
 impl EnvelopeError {
@@ -160,17 +177,17 @@ impl Envelope {
 
     /// `metadata.tags` (also of a JSON-string metadata, row D10); `None` when missing.
     pub fn metadata_tags(&self) -> Option<Vec<Cow<'_, str>>> {
-        value::tags_inside(self.text(Name::Metadata)?)
+        self.tags_inside(Name::Metadata)
     }
 
     /// `litellm_metadata.tags`; `None` when missing.
     pub fn litellm_metadata_tags(&self) -> Option<Vec<Cow<'_, str>>> {
-        value::tags_inside(self.text(Name::LitellmMetadata)?)
+        self.tags_inside(Name::LitellmMetadata)
     }
 
     /// How many tags there are in all its lists, whatever they are.
     pub fn tag_count(&self) -> usize {
-        self.tag_count as usize
+        self.facts.tag_count()
     }
 
     /// Whether the body has a `metadata` key, whatever its value.
@@ -198,13 +215,12 @@ impl Envelope {
         self.seconds(Name::StreamTimeout)
     }
 
-    /// Body `fallbacks`: names, or JSON objects that override request fields (`{"model": ...}`),
-    /// each as its JSON text. `None` when missing. One name alone is a list of one.
-    pub fn fallbacks(&self) -> Option<Vec<&str>> {
+    /// Body `fallbacks`: names, or objects. `None` when missing. One name alone is a list of one.
+    pub fn fallbacks(&self) -> Option<Vec<Fallback<'_>>> {
         let text = self.text(Name::Fallbacks)?;
         match text.as_bytes().first() {
-            Some(b'[') => Some(value::elements(text).collect()),
-            Some(b'"') => Some(vec![text]),
+            Some(b'[') => Some(value::elements(text).filter_map(Fallback::read).collect()),
+            Some(b'"') => Some(vec![Fallback::Name(value::string(text)?)]),
             _ => None,
         }
     }
@@ -219,25 +235,8 @@ impl Envelope {
     /// target says whether its deployment allows them ([`crate::Target::admit`]), with
     /// [`EnvelopeError::not_allowed`] for the answer. `extra_body.tags` stands for a field of the
     /// gateway's inside `extra_body`.
-    pub fn steering(&self) -> Vec<&'static str> {
-        let mut found = Vec::new();
-        for member in self.members.iter() {
-            match member.role() {
-                Some(Role::Refuse) => found.extend(field::field(member.row).map(|field| field.key)),
-                Some(Role::Steer) if !self.is_null(member) => {
-                    found.extend(field::field(member.row).map(|field| field.key));
-                }
-                Some(Role::Read(Name::ExtraBody)) => {
-                    let fields = value::members(self.value(member))
-                        .filter_map(|(key, _)| field::find(key.as_bytes()).and_then(field::field));
-                    found.extend(
-                        fields.filter(|field| field.kept_out_of_extra_body()).map(|field| field.nested),
-                    );
-                }
-                _ => {}
-            }
-        }
-        found
+    pub fn steering(&self) -> &[&'static str] {
+        &self.facts.steering
     }
 
     /// Whether a field is there and not null: the required ones of an operation (`messages`,
@@ -251,12 +250,15 @@ impl Envelope {
         self.member(key).map(|member| self.value(member))
     }
 
-    /// A body like this one with top-level fields replaced or added: (key, JSON text).
+    /// A body like this one with the fields of an object in the place of its own: what is asked for by an
+    /// object among the `fallbacks`. `model` and `fallbacks` of that object are left out, and so are the
+    /// `fallbacks` of the body, so that what comes out is no longer than the body itself. What was
+    /// checked of this body is not looked at again.
     ///
     /// # Errors
-    /// As [`Envelope::read`], which reads the result.
-    pub fn with(&self, fields: &[(String, String)]) -> Result<Envelope, EnvelopeError> {
-        read::read(splice::replaced(self, fields))
+    /// As [`Envelope::read`]: the object is none, or it has fields that a body may not have.
+    pub fn with(&self, object: &str) -> Result<Envelope, EnvelopeError> {
+        overriding::overridden(self, object)
     }
 
     /// The rewritten body: slices of the original around what changed. Gateway fields are cut out,
@@ -288,15 +290,69 @@ impl Envelope {
     }
 
     fn is(&self, member: &Member, key: &str) -> bool {
-        let (start, end) = (member.start as usize, member.key_end as usize);
-        let written = self.body.get(start + 1..end).unwrap_or_default();
-        written == key.as_bytes()
-            || memchr::memchr(b'\\', written).is_some() && value::decoded(self.slice(start, end + 1)) == key
+        work::step(1);
+        match self.members.escaped(member) {
+            Some(text) => text == key,
+            None => self.written_key(member) == key.as_bytes(),
+        }
+    }
+
+    /// A key without its quotes, as it is written.
+    fn written_key(&self, member: &Member) -> &[u8] {
+        self.body.get(member.start as usize + 1..member.key_end as usize).unwrap_or_default()
+    }
+
+    /// The text of a key.
+    fn key(&self, member: &Member) -> &str {
+        let written = || self.slice(member.start as usize + 1, member.key_end as usize);
+        self.members.escaped(member).unwrap_or_else(written)
+    }
+
+    /// The tags of a metadata object, which may itself be written as a JSON string.
+    fn tags_inside(&self, name: Name) -> Option<Vec<Cow<'_, str>>> {
+        let member = self.members.named(name)?;
+        let start = member.value as usize;
+        if self.body.get(start) == Some(&b'"') {
+            return value::tags_inside(self.value(member));
+        }
+        let (from, to) = self.facts.tags_of(name)?;
+        value::strings(self.slice(start + from as usize, start + to as usize))
     }
 
     /// Text of the body. Offsets come from the scanner and lie on tokens, hence on characters.
     fn slice(&self, start: usize, end: usize) -> &str {
+        work::step(end.saturating_sub(start));
         self.body.get(start..end).and_then(|bytes| simdutf8::basic::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl<'a> Fallback<'a> {
+    fn read(element: &'a str) -> Option<Self> {
+        match element.as_bytes().first()? {
+            b'"' => Some(Fallback::Name(value::decoded(element))),
+            b'{' => {
+                let (mut model, mut overrides) = (None, false);
+                for (key, text) in members(element) {
+                    match &*key {
+                        "model" => model = value::string(text),
+                        _ => overrides = true,
+                    }
+                }
+                Some(Fallback::Object { model, fields: element, overrides })
+            }
+            _ => None,
+        }
+    }
+
+    /// The strings of the list that an object has under the first of these keys that is there.
+    pub fn listed(object: &'a str, keys: &[&str]) -> Vec<Cow<'a, str>> {
+        let mut lists = vec![None; keys.len()];
+        for (key, text) in members(object) {
+            if let Some(at) = keys.iter().position(|wanted| *wanted == key) {
+                lists[at] = Some(text);
+            }
+        }
+        lists.into_iter().flatten().next().and_then(value::strings).unwrap_or_default()
     }
 }
 

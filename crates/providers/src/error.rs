@@ -153,6 +153,13 @@ impl UpstreamError {
         UpstreamError { param: Some(param.to_owned()), ..error }
     }
 
+    /// The request takes too much to be translated: 413, never retried.
+    pub(crate) fn too_large(message: String) -> UpstreamError {
+        let message = format!("litellm.BadRequestError: {message}");
+        let error = UpstreamError::plain(ErrorKind::BadRequest, 413, message);
+        UpstreamError { param: Some("request_body".to_owned()), ..error }
+    }
+
     /// The operation is not served by this provider: 501, and a retry would change nothing.
     pub(crate) fn not_served(provider: &str, operation: crate::Operation) -> UpstreamError {
         let message = format!(

@@ -11,7 +11,7 @@
 //! formats; `framing/` bytes to frames ([`SseFramer`]); `scan.rs` the JSON scanner under the
 //! envelope and under what is read of replies; `target.rs` where a deployment lives; `price.rs` the
 //! model catalogue; `estimate.rs` tokens that nobody has counted; `error.rs` what upstreams answer when they refuse; `mock.rs` the reply of a
-//! deployment with `mock_response`.
+//! deployment with `mock_response`; `payload.rs` and `tree.rs` what keeps a translation small; `work.rs` what tests count.
 
 mod dialect;
 mod envelope;
@@ -21,14 +21,17 @@ mod framing;
 mod mock;
 mod operation;
 mod passthrough;
+mod payload;
 mod price;
 mod provider;
 mod scan;
 mod secret;
 mod target;
 mod translation;
+mod tree;
+pub mod work;
 
-pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite};
+pub use envelope::{Envelope, EnvelopeError, Fallback, MetadataRule, Rewrite};
 pub use error::{ErrorKind, UpstreamError, retry_after};
 pub use estimate::{Asked, Bound, Ending, ModelLimits, Passed, Settled, Told, prompt_tokens, settle};
 pub use framing::{SseFrame, SseFramer, SseTooLong};
@@ -38,3 +41,4 @@ pub use price::{Catalogue, Cost, ModelFacts, Price, Usage};
 pub use provider::{Access, Ask, Coder, Prepared, Provider, Scheme, Shown, provider, providers};
 pub use secret::Secret;
 pub use target::{Endpoint, Place, Target, TargetError, TargetSpec};
+pub use tree::tree_bytes;

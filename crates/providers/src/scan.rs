@@ -8,6 +8,8 @@ mod run;
 
 pub(crate) use run::plain_run;
 
+use crate::work;
+
 /// Containers inside each other; the next one is refused. `serde_json` draws the line here too.
 pub(crate) const MAX_DEPTH: u32 = 127;
 
@@ -201,6 +203,7 @@ impl<'a> Scanner<'a> {
         let start = self.at + 1;
         let escaped = self.string()?;
         let end = self.at - 1;
+        work::step(end - start + 2);
         if self.peek() != Some(b':') {
             return self.fail("expected a colon behind the key");
         }
@@ -214,7 +217,9 @@ impl<'a> Scanner<'a> {
         // depth is bounded by its width.
         let mut stack: u128 = 0;
         let mut open = depth;
+        let mut counted = self.at;
         loop {
+            work::step(self.at - std::mem::replace(&mut counted, self.at));
             match self.peek() {
                 Some(b'"') => {
                     self.string()?;
@@ -244,6 +249,7 @@ impl<'a> Scanner<'a> {
             }
             open = self.close(depth, open, &mut stack)?;
             if open == depth {
+                work::step(self.at - counted);
                 return Ok(());
             }
         }

@@ -17,6 +17,9 @@ use crate::Caller;
 /// Up to this many tags are compared each with each.
 const FEW: usize = 16;
 
+/// Bodies of more than this many bytes are long.
+const LONG: usize = 1024 * 1024;
+
 static TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 
 /// A call, its body read and validated.
@@ -103,10 +106,28 @@ impl Call {
         self
     }
 
-    /// The call with another body.
-    pub(crate) fn with(&self, envelope: Envelope) -> Result<Call, EnvelopeError> {
+    /// The call with the fields of an object among its fallbacks in the place of its own.
+    pub(crate) fn with(&self, fields: &str) -> Result<Call, EnvelopeError> {
+        let envelope = self.envelope.with(fields)?;
         bound_tags(&self.headers, &envelope)?;
-        Ok(Call { envelope, ..self.clone() })
+        Ok(Call {
+            operation: self.operation,
+            envelope,
+            headers: self.headers.clone(),
+            path_model: self.path_model.clone(),
+            caller: self.caller.clone(),
+            id: self.id.clone(),
+            in_process: self.in_process,
+            hints: self.hints,
+        })
+    }
+
+    /// Lets others have the core between two steps that look at all of a long body: to estimate it, to write
+    /// it anew.
+    pub(crate) async fn pause_if_long(&self) {
+        if self.envelope.body().len() > LONG {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The name that is routed on.

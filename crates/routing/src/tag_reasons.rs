@@ -104,6 +104,32 @@ impl TagFilter<'_> {
     }
 }
 
+/// Tags that one reason names, and bytes of each. There is a reason for every deployment, and the tags are
+/// the caller's to choose.
+const MOST_NAMED: usize = 32;
+const LONGEST_NAMED: usize = 256;
+
 fn list(tags: &[&str]) -> String {
-    tags.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ")
+    let named = |tag: &&str| match tag.len() <= LONGEST_NAMED {
+        true => format!("`{tag}`"),
+        false => format!("`{}...`", &tag[..tag.floor_char_boundary(LONGEST_NAMED)]),
+    };
+    let text = tags.iter().take(MOST_NAMED).map(named).collect::<Vec<_>>().join(", ");
+    match tags.len().checked_sub(MOST_NAMED) {
+        None | Some(0) => text,
+        Some(more) => format!("{text} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_names_some_tags_whatever_their_number() {
+        assert_eq!(list(&["a", "b"]), "`a`, `b`");
+        let many = list(&["t"; 1000]);
+        assert!(many.ends_with("`t` and 968 more") && many.len() < 200, "{many}");
+        assert!(list(&["\u{e9}".repeat(1000).as_str(); 32]).len() < 10_000);
+    }
 }

@@ -142,7 +142,7 @@ impl Asked {
         fields: &[Field],
     ) -> Result<Asked, Problem> {
         let (parts, body) = request.into_parts();
-        let body = inbound::read(&parts.headers, body, general).await?;
+        let (body, _held) = inbound::read_management(&parts.headers, body, general).await?;
         Asked::of(document::object(&body)?, fields)
     }
 
@@ -169,7 +169,8 @@ impl Asked {
         let mut asked = Asked::default();
         for (name, value) in named {
             let Some(field) = fields.iter().find(|field| field.name == name) else {
-                asked.warnings.push(near::unknown(&name, fields));
+                let before = asked.warnings.len();
+                asked.warnings.push(near::unknown(&name, fields, before));
                 continue;
             };
             let value = value::checked(field, value)?;

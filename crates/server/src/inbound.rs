@@ -1,8 +1,10 @@
 //! Reading what a client sends, within its limits: size of the head, size of the body, and the
 //! time that it may take to arrive.
 
+pub(crate) mod held;
+
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use http_body::Body;
 use tagrail::config::GeneralSettings;
 
 use crate::error::Problem;
+use held::Held;
 
 /// Names and values of all request headers; more is 431.
 pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -55,24 +58,94 @@ pub(crate) fn check_head(version: Version, uri: &Uri, headers: &HeaderMap) -> Re
     }
 }
 
-/// Reads a whole body.
-pub(crate) async fn read<B>(headers: &HeaderMap, body: B, general: &GeneralSettings) -> Result<Bytes, Problem>
+/// The longest body of a route that manages, in bytes; more is 413. Such bodies are parsed into trees, which
+/// take many times their length.
+pub(crate) const MAX_MANAGEMENT_BODY: usize = 1024 * 1024;
+
+/// How long a body may be, and who says so.
+#[derive(Clone, Copy)]
+struct Limit {
+    bytes: usize,
+    setting: &'static str,
+}
+
+/// Reads a whole body of a call on behalf of a key, and takes room for it.
+pub(crate) async fn read<B>(
+    headers: &HeaderMap,
+    body: B,
+    general: &GeneralSettings,
+    key: &str,
+) -> Result<(Bytes, Held), Problem>
 where
     B: Body<Data = Bytes>,
 {
-    let limit = general.max_body_bytes;
+    let limit = Limit { bytes: general.max_body_bytes, setting: "general_settings.max_request_size_mb" };
+    read_within(headers, body, limit, general, key).await
+}
+
+/// Reads a whole body of a route that manages.
+pub(crate) async fn read_management<B>(
+    headers: &HeaderMap,
+    body: B,
+    general: &GeneralSettings,
+) -> Result<(Bytes, Held), Problem>
+where
+    B: Body<Data = Bytes>,
+{
+    let limit = if general.max_body_bytes < MAX_MANAGEMENT_BODY {
+        Limit { bytes: general.max_body_bytes, setting: "general_settings.max_request_size_mb" }
+    } else {
+        Limit { bytes: MAX_MANAGEMENT_BODY, setting: "of every route that does not call a model" }
+    };
+    read_within(headers, body, limit, general, "management").await
+}
+
+async fn read_within<B>(
+    headers: &HeaderMap,
+    body: B,
+    limit: Limit,
+    general: &GeneralSettings,
+    key: &str,
+) -> Result<(Bytes, Held), Problem>
+where
+    B: Body<Data = Bytes>,
+{
     let announced = announced(headers);
     if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| !is_identity(encoding)) {
         Box::pin(discard(headers, body)).await;
         let message = format!("Content-Encoding {encoding:?} is not understood; send the body as it is.");
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
-    if announced.is_some_and(|length| length > limit as u64) {
+    let refused = match announced {
+        Some(length) if length > limit.bytes as u64 => Some(too_large(limit)),
+        Some(length) => held::expect(length, general.max_bytes_in_flight).err(),
+        None => None,
+    };
+    if let Some(refused) = refused {
         Box::pin(discard(headers, body)).await;
-        return Err(too_large(limit));
+        return Err(refused);
     }
+    let mut body = pin!(body);
+    let room = Room { limit, most: general.max_bytes_in_flight, key };
+    match in_time(body.as_mut(), announced.unwrap_or(0), room, general).await {
+        // What has come so far is given back by now.
+        Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            Box::pin(discard(headers, body)).await;
+            Err(problem)
+        }
+        read => read,
+    }
+}
+
+/// Reads a body within the time that it may take to arrive.
+async fn in_time<B: Body<Data = Bytes>>(
+    body: Pin<&mut B>,
+    announced: u64,
+    room: Room<'_>,
+    general: &GeneralSettings,
+) -> Result<(Bytes, Held), Problem> {
     let arrival = general.request_arrival_timeout;
-    let mut reading = pin!(collect(body, announced.unwrap_or(0), limit));
+    let mut reading = pin!(collect(body, announced, room));
     // Mostly all of it is there with the head, and then no timer is needed.
     if let Poll::Ready(read) = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
         return read;
@@ -89,35 +162,51 @@ where
     }
 }
 
-async fn collect<B: Body<Data = Bytes>>(body: B, announced: u64, limit: usize) -> Result<Bytes, Problem> {
-    let mut body = pin!(body);
-    let Some(first) = next(body.as_mut()).await? else { return Ok(Bytes::new()) };
-    if first.len() > limit {
+/// How much of a body may be taken.
+struct Room<'a> {
+    limit: Limit,
+    /// See [`GeneralSettings::max_bytes_in_flight`].
+    most: usize,
+    key: &'a str,
+}
+
+async fn collect<B: Body<Data = Bytes>>(
+    mut body: Pin<&mut B>,
+    announced: u64,
+    room: Room<'_>,
+) -> Result<(Bytes, Held), Problem> {
+    let Room { limit, most, key } = room;
+    let mut held = Held::default();
+    let Some(first) = next(body.as_mut()).await? else { return Ok((Bytes::new(), held)) };
+    if first.len() > limit.bytes {
         return Err(too_large(limit));
     }
+    held.grow(first.len(), most, key)?;
     if body.is_end_stream() {
-        return Ok(first);
+        return Ok((first, held));
     }
     // The announced length is within the limit, but memory is taken only for what comes: a
     // thousand clients that announce a lot and send nothing must cost nothing.
     let mut all =
         BytesMut::with_capacity((announced as usize).clamp(first.len(), 8 * first.len().max(8 * 1024)));
     all.extend_from_slice(&first);
+    drop(first);
     while let Some(data) = next(body.as_mut()).await? {
-        if all.len() + data.len() > limit {
+        if all.len() + data.len() > limit.bytes {
             return Err(too_large(limit).closing());
         }
+        held.grow(data.len(), most, key)?;
         let missing = (announced as usize).saturating_sub(all.len());
         if all.capacity() - all.len() < data.len() {
             all.reserve(data.len().max(missing.min(all.len())));
         }
         all.extend_from_slice(&data);
     }
-    Ok(all.freeze())
+    Ok((all.freeze(), held))
 }
 
 /// The next data frame; trailers are dropped.
-async fn next<B: Body<Data = Bytes>>(mut body: std::pin::Pin<&mut B>) -> Result<Option<Bytes>, Problem> {
+async fn next<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Option<Bytes>, Problem> {
     loop {
         match poll_fn(|context| body.as_mut().poll_frame(context)).await {
             None => return Ok(None),
@@ -161,9 +250,8 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn too_large(limit: usize) -> Problem {
-    let message = format!(
-        "Request body is too large; the limit is {limit} bytes (general_settings.max_request_size_mb)."
-    );
+fn too_large(limit: Limit) -> Problem {
+    let Limit { bytes, setting } = limit;
+    let message = format!("Request body is too large; the limit is {bytes} bytes ({setting}).");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }

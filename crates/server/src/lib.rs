@@ -5,7 +5,7 @@
 //!
 //! Map: `listen.rs` cores, the accept loop, limits on connections; `shutdown.rs` the drain;
 //! `app.rs` every route and every layer, in order; `asked.rs` what an address asks for; `path.rs` which path calls a model; `caller.rs`
-//! who calls, and what that allows; `inbound.rs` reading a request within its limits; `routes/` what
+//! who calls, and what that allows; `inbound.rs` reading a request within its limits, `parse.rs` making a call of it; `routes/` what
 //! each route does; `reply.rs` the bodies that leave; `headers.rs` the response headers, all of them,
 //! with `call_id.rs` and `number.rs`; `ledger.rs` teams, keys and spend over the store; `fields.rs` what
 //! the management routes take; `error.rs` errors to HTTP; `metrics.rs` what is counted.
@@ -24,6 +24,7 @@ mod ledger;
 mod listen;
 mod metrics;
 mod number;
+mod parse;
 mod path;
 mod reply;
 mod routes;

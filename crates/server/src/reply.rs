@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use tagrail::{AnswerBody, ReplyStream};
 
 use crate::activity::Busy;
+use crate::inbound::held::Held;
 use crate::metrics::InFlight;
 
 /// A reply's body, and the count of what is in flight, which goes down when the body is dropped.
@@ -16,6 +17,8 @@ pub(crate) struct Reply {
     content: Content,
     _in_flight: Option<InFlight>,
     _busy: Option<Busy>,
+    /// The request's body, where the reply needs it still.
+    _held: Option<Held>,
 }
 
 enum Content {
@@ -28,21 +31,21 @@ enum Content {
 impl Reply {
     /// One buffer.
     pub(crate) fn of(bytes: impl Into<Bytes>) -> Reply {
-        Reply { content: Content::One(bytes.into()), _in_flight: None, _busy: None }
+        Reply { content: Content::One(bytes.into()), _in_flight: None, _busy: None, _held: None }
     }
 
     /// What a route behind axum answers.
     pub(crate) fn other(body: axum::body::Body) -> Reply {
-        Reply { content: Content::Other(body), _in_flight: None, _busy: None }
+        Reply { content: Content::Other(body), _in_flight: None, _busy: None, _held: None }
     }
 
     /// An answer of the router.
-    pub(crate) fn answer(body: AnswerBody, in_flight: InFlight) -> Reply {
+    pub(crate) fn answer(body: AnswerBody, in_flight: InFlight, held: Option<Held>) -> Reply {
         let content = match body {
             AnswerBody::Whole(pieces) | AnswerBody::Events(pieces) => whole(pieces),
             AnswerBody::Stream(stream) => Content::Stream(stream),
         };
-        Reply { content, _in_flight: Some(in_flight), _busy: None }
+        Reply { content, _in_flight: Some(in_flight), _busy: None, _held: held }
     }
 
     /// The connection is busy until this reply is dropped.

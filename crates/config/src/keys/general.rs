@@ -3,8 +3,8 @@
 use super::Section;
 
 /// What LiteLLM's proxy reads here, and what is Tagrail's own: `strict_config`,
-/// `request_arrival_timeout`, `max_connections`, `tag_grants`, `reserved_tags`, `fallback_price`,
-/// `default_max_output_tokens` and `spend_journal_sync_interval`.
+/// `max_bytes_in_flight_mb`, `request_arrival_timeout`, `max_connections`, `tag_grants`, `reserved_tags`,
+/// `fallback_price`, `default_max_output_tokens` and `spend_journal_sync_interval`.
 pub(crate) const GENERAL: Section = Section {
     name: "general_settings",
     used: &[
@@ -12,6 +12,7 @@ pub(crate) const GENERAL: Section = Section {
         "litellm_key_header_name",
         "completion_model",
         "max_request_size_mb",
+        "max_bytes_in_flight_mb",
         "strict_config",
         "request_arrival_timeout",
         "max_connections",

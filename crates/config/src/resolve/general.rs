@@ -17,6 +17,10 @@ use crate::settings::GeneralSettings;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
+/// Bytes of request bodies at a time: three times this is what they take at most, and 1 GiB is a usual
+/// container.
+const BYTES_IN_FLIGHT: usize = 256 * 1024 * 1024;
+
 /// Reads the map.
 pub(super) fn read(
     map: &Map,
@@ -28,13 +32,15 @@ pub(super) fn read(
     let is_gateway = findings.host == Host::Gateway;
     let fallback_price = ledger::fallback_price(map, findings);
     let mut reader = Reader::new(map, findings);
+    let megabytes = |mb: f64| (mb * MIB) as usize;
+    let max_body_bytes = reader.number("max_request_size_mb").map_or(32 * 1024 * 1024, megabytes);
+    let in_flight = reader.number("max_bytes_in_flight_mb").map(megabytes);
     let mut settings = GeneralSettings {
         master_key: if is_gateway { master_key(&mut reader, map, environment) } else { None },
         key_header: reader.text("litellm_key_header_name"),
         completion_model: reader.text("completion_model"),
-        max_body_bytes: reader
-            .number("max_request_size_mb")
-            .map_or(32 * 1024 * 1024, |mb| (mb * MIB) as usize),
+        max_body_bytes,
+        max_bytes_in_flight: in_flight.unwrap_or(BYTES_IN_FLIGHT.max(max_body_bytes.saturating_mul(4))),
         strict: reader.flag("strict_config").unwrap_or(false),
         metrics_need_key: router.metrics_need_key,
         request_arrival_timeout: reader.seconds("request_arrival_timeout").unwrap_or(Duration::from_secs(60)),
@@ -51,6 +57,7 @@ pub(super) fn read(
     no_header_name(&mut reader, &settings);
     serves_nothing(&mut reader, &settings);
     reserves_nothing(&mut reader, &settings);
+    holds_no_body(&mut reader, &settings);
     reader.refuse_wrong();
     if is_gateway && settings.database_url.is_none() {
         settings.database_url = ledger::database_of(environment, findings);
@@ -98,6 +105,20 @@ fn reserves_nothing(reader: &mut Reader<'_, '_>, settings: &GeneralSettings) {
             message,
             Some("write a number of tokens from 1".to_owned()),
         );
+    }
+}
+
+/// Room for bodies that the longest one does not fit into. An eighth of it is kept for short ones.
+fn holds_no_body(reader: &mut Reader<'_, '_>, settings: &GeneralSettings) {
+    let least = settings.max_body_bytes.saturating_add(settings.max_body_bytes / 7 + 1);
+    if let Some(entry) = reader.entry("max_bytes_in_flight_mb")
+        && settings.max_bytes_in_flight < least
+    {
+        let message = format!(
+            "`max_bytes_in_flight_mb` has no room for one request of `max_request_size_mb`: it must be {} at least",
+            (least as f64 / MIB).ceil()
+        );
+        reader.reject("bad-value", entry.value.at, message, None);
     }
 }
 

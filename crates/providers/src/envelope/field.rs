@@ -55,9 +55,18 @@ impl Field {
     }
 }
 
+/// What every name of LiteLLM's own begins with that the table does not list: new ones come with its
+/// releases, and none of them is a provider's.
+pub(super) const PREFIX: &str = "litellm_";
+
 /// The row of a key.
 #[inline]
 pub(super) fn find(key: &[u8]) -> Option<u32> {
+    listed(key).or_else(|| if key.starts_with(PREFIX.as_bytes()) { listed(PREFIX.as_bytes()) } else { None })
+}
+
+#[inline]
+fn listed(key: &[u8]) -> Option<u32> {
     let mut slot = hash(key)?;
     loop {
         let row = INDEX[slot];
@@ -66,6 +75,22 @@ pub(super) fn find(key: &[u8]) -> Option<u32> {
             return Some(u32::from(row));
         }
         slot = (slot + 1) % SLOTS;
+    }
+}
+
+/// Rows that were seen, one bit for each.
+#[derive(Default)]
+pub(super) struct Seen([u64; FIELDS.len().div_ceil(64)]);
+
+impl Seen {
+    /// Notes a row; says whether it was seen before.
+    #[inline]
+    pub(super) fn again(&mut self, row: u32) -> bool {
+        let Some(word) = self.0.get_mut(row as usize / 64) else { return false };
+        let bit = 1 << (row % 64);
+        let again = *word & bit != 0;
+        *word |= bit;
+        again
     }
 }
 
@@ -165,19 +190,21 @@ const FIELDS: &[Field] = fields! {
         "atext_completion", "client", "data_residency", "litellm_trusted_callback_vars",
         "model_config", "model_file_id_mapping", "proxy_server_request", "rust", "secret_fields",
         "self", "shared_session", "stream_response", "text_completion", "use_client",
-        "_litellm_addressed_response_id", "_litellm_strip_stream_usage", "_router_weights",
+        "cache_control_injection_points", "mode",
+        "litellm_", "_litellm_addressed_response_id", "_litellm_strip_stream_usage", "_router_weights",
     ]
 
     Role::Steer => [
         "api_key", "api_version", "custom_llm_provider", "extra_headers", "extra_query", "headers",
         "model_alias_map", "model_group_alias", "model_list", "organization",
         "provider_specific_header", "ssl_verify", "configurable_clientside_auth_params",
-        "litellm_credential_name", "use_litellm_proxy", "use_xai_oauth",
+        "litellm_credential_name", "litellm_params", "hidden_params", "use_litellm_proxy", "use_xai_oauth",
         "azure", "azure_ad_token", "azure_ad_token_provider", "azure_password", "azure_scope",
         "azure_username", "client_id", "client_secret", "tenant_id",
         "aws_access_key_id", "aws_batch_role_arn", "aws_external_id", "aws_profile_name",
         "aws_region_name", "aws_secret_access_key", "aws_session_name", "aws_session_token",
-        "bedrock_tags", "s3_access_key_id", "s3_bucket_name", "s3_bucket_owner",
+        "aws_bedrock_project_id", "aws_session_tags", "bedrock_tags", "watsonx_region_name",
+        "s3_access_key_id", "s3_bucket_name", "s3_bucket_owner",
         "s3_encryption_key_id", "s3_output_bucket_name", "s3_region_name", "s3_secret_access_key",
         "vertex_ai_credentials", "vertex_ai_location", "vertex_ai_project", "vertex_location",
         "vertex_project",
@@ -336,12 +363,21 @@ mod tests {
     }
 
     #[test]
+    fn unlisted_names_of_litellm_are_cut() {
+        for key in ["litellm_", "litellm_something_new"] {
+            assert!(matches!(find(key.as_bytes()).and_then(field).unwrap().role, Role::Cut), "{key}");
+        }
+        assert!(find(b"litellm").is_none());
+    }
+
+    #[test]
     fn roles_are_as_the_contract_has_them() {
         let role = |key: &str| find(key.as_bytes()).and_then(field).map(|entry| entry.role);
         assert_eq!(role("model"), Some(Role::Read(Name::Model)));
         assert_eq!(role("user"), Some(Role::User));
         assert_eq!(role("no-log"), Some(Role::Cut));
         assert_eq!(role("api_key"), Some(Role::Steer));
+        assert_eq!(role("litellm_params"), Some(Role::Steer));
         assert_eq!(role("api_base"), Some(Role::Refuse));
         assert_eq!(role("input_cost_per_token"), Some(Role::Refuse));
     }

@@ -9,11 +9,25 @@ pub(super) struct Member {
     pub(super) key_end: u32,
     pub(super) value: u32,
     pub(super) end: u32,
-    /// The row of [`super::field`]'s table, [`NO_ROW`] for a field that is the provider's.
+    /// The row of [`super::field`]'s table, or how the key of a field of the provider's is written:
+    /// [`PLAIN`], or [`ESCAPED`] plus the place of its text in [`Members::escaped`].
     pub(super) row: u32,
 }
 
-pub(super) const NO_ROW: u32 = u32::MAX;
+/// No row: the key is the provider's, and its bytes are its text.
+pub(super) const PLAIN: u32 = u32::MAX;
+/// No row: the key is the provider's and holds escapes.
+pub(super) const ESCAPED: u32 = 1 << 31;
+
+/// What a key is.
+pub(super) enum Key {
+    /// A row of [`super::field`]'s table.
+    Row(u32),
+    /// The provider's, its bytes being its text.
+    Plain,
+    /// The provider's, decoded.
+    Escaped(String),
+}
 
 /// As many fields as requests usually have; more of them cost an allocation.
 const INLINE: usize = 16;
@@ -25,6 +39,8 @@ pub(super) struct Members {
     count: usize,
     more: Vec<Member>,
     by_name: [u16; READ],
+    /// The text of keys that hold escapes. Decoded once: a body is asked for fields by name many times.
+    escaped: Vec<Box<str>>,
 }
 
 impl Member {
@@ -35,10 +51,26 @@ impl Member {
 
 impl Members {
     pub(super) fn new() -> Self {
-        Members { inline: [Member::default(); INLINE], count: 0, more: Vec::new(), by_name: [u16::MAX; READ] }
+        Members {
+            inline: [Member::default(); INLINE],
+            count: 0,
+            more: Vec::new(),
+            by_name: [u16::MAX; READ],
+            escaped: Vec::new(),
+        }
     }
 
-    pub(super) fn push(&mut self, member: Member) {
+    /// Adds a field; its `row` is set by what its key is.
+    #[inline]
+    pub(super) fn push(&mut self, key: Key, mut member: Member) {
+        member.row = match key {
+            Key::Row(row) => row,
+            Key::Plain => PLAIN,
+            Key::Escaped(text) => {
+                self.escaped.push(text.into_boxed_str());
+                ESCAPED + (self.escaped.len() - 1) as u32
+            }
+        };
         if let Some(Role::Read(name)) = member.role() {
             self.by_name[name as usize] = u16::try_from(self.count).unwrap_or(u16::MAX);
         }
@@ -60,5 +92,13 @@ impl Members {
     pub(super) fn named(&self, name: Name) -> Option<&Member> {
         let at = usize::from(self.by_name[name as usize]);
         if at < INLINE { self.inline.get(at) } else { self.more.get(at - INLINE) }
+    }
+
+    /// The text of a key that holds escapes.
+    pub(super) fn escaped(&self, member: &Member) -> Option<&str> {
+        if member.row == PLAIN || member.row < ESCAPED {
+            return None;
+        }
+        self.escaped.get((member.row - ESCAPED) as usize).map(|text| &**text)
     }
 }

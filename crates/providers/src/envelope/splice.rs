@@ -1,14 +1,16 @@
 //! Splicing: a body out of slices of another, with some fields replaced, cut or added.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::field::{Name, Role};
+use super::field::{Name, PREFIX, Role};
 use super::member::Member;
 use super::{Envelope, MetadataRule, Rewrite, value};
 use crate::scan::plain_run;
+use crate::work;
 
 /// Bodies up to this many bytes come out in one piece: copying them is cheaper than a longer write.
 const WHOLE: usize = 4096;
@@ -32,14 +34,15 @@ pub(super) fn rewritten(envelope: &Envelope, rewrite: &Rewrite<'_>) -> Vec<Bytes
         .filter(|(key, _)| !is_decided_here(key))
         .collect();
     let default = |key: &str| rewrite.defaults.iter().find(|(name, _)| name == key).map(|(_, text)| &**text);
-    let sent = |key: &str| envelope.member(key).is_some() || merged.iter().any(|(name, _)| name == key);
+    let names: HashSet<&str> = merged.iter().map(|(name, _)| &**name).collect();
+    let sent = |key: &str| envelope.member(key).is_some() || names.contains(key);
     let mut splice = Splice::new(envelope);
     if envelope.members.named(Name::Model).is_none() {
         splice.name("model");
         splice.string(rewrite.model);
     }
     for member in envelope.members.iter() {
-        if merged.iter().any(|(key, _)| envelope.is(member, key)) {
+        if !names.is_empty() && names.contains(envelope.key(member)) {
             splice.cut(member);
             continue;
         }
@@ -68,30 +71,10 @@ pub(super) fn rewritten(envelope: &Envelope, rewrite: &Rewrite<'_>) -> Vec<Bytes
     splice.finish()
 }
 
-pub(super) fn replaced(envelope: &Envelope, fields: &[(String, String)]) -> Bytes {
-    let mut splice = Splice::new(envelope);
-    let mut done = vec![false; fields.len()];
-    for member in envelope.members.iter() {
-        match fields.iter().position(|(key, _)| envelope.is(member, key)) {
-            None => splice.keep(member),
-            Some(at) if done[at] => splice.cut(member),
-            Some(at) => {
-                done[at] = true;
-                splice.replace(member, &fields[at].1);
-            }
-        }
-    }
-    for ((key, text), done) in fields.iter().zip(done) {
-        if !done {
-            splice.add(key, text);
-        }
-    }
-    splice.whole()
-}
-
-/// Fields that say what the gateway has decided; no other place may say it differently.
+/// Fields that say what the gateway has decided, where no other place may say it differently, and LiteLLM's
+/// own.
 fn is_decided_here(key: &str) -> bool {
-    matches!(key, "model" | "stream" | "stream_options" | "extra_body")
+    matches!(key, "model" | "stream" | "stream_options" | "extra_body") || key.starts_with(PREFIX)
 }
 
 fn change(envelope: &Envelope, rewrite: &Rewrite<'_>, member: &Member) -> Change {
@@ -244,6 +227,7 @@ impl<'a> Splice<'a> {
 
     fn write(&mut self, text: &[u8]) {
         self.settle();
+        work::step(text.len());
         self.text.extend_from_slice(text);
     }
 
@@ -251,6 +235,7 @@ impl<'a> Splice<'a> {
     fn settle(&mut self) {
         let run = std::mem::replace(&mut self.run, 0..0);
         if run.len() < self.small {
+            work::step(run.len());
             self.text.extend_from_slice(self.envelope.body.get(run).unwrap_or_default());
         } else {
             if !self.text.is_empty() {
@@ -272,11 +257,5 @@ impl<'a> Splice<'a> {
             self.done.push(Bytes::from(self.text));
         }
         self.done
-    }
-
-    fn whole(mut self) -> Bytes {
-        self.small = usize::MAX;
-        self.close();
-        Bytes::from(self.text)
     }
 }

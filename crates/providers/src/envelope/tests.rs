@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{Envelope, EnvelopeError, MetadataRule, Rewrite};
+use super::{Envelope, EnvelopeError, Fallback, MetadataRule, Rewrite};
 
 const PLAIN: Rewrite<'_> =
     Rewrite { model: "up", ask_usage: false, metadata: MetadataRule::Drop, drop_user: false, defaults: &[] };
@@ -67,6 +67,10 @@ fn depth_fields_and_tags_are_bounded() {
     };
     refused(&lists(512, 513), "metadata.tags");
     assert_eq!(read(&lists(512, 512)).unwrap().tag_count(), 1024);
+    read(&json!({"tags": ["\u{e9}".repeat(512)]}).to_string()).unwrap();
+    refused(&json!({"metadata": {"tags": ["t".repeat(1025)]}}).to_string(), "metadata.tags");
+    refused(&json!({"metadata": format!("{{}}{}", " ".repeat(65_536))}).to_string(), "metadata");
+    refused(&format!(r#"{{"\u0061{}":1}}"#, "a".repeat(6 * 1024)), "request_body");
 }
 
 #[test]
@@ -119,6 +123,8 @@ fn what_could_be_read_in_two_ways_is_refused() {
         (r#"{"extra_body":{"tags":[],"tags":[]}}"#, "extra_body.tags"),
         (r#"{"extra_body":{"mod\u0065l":"a"}}"#, "extra_body.model"),
         (r#"{"extra_body":{"MODEL":"a"}}"#, "extra_body.model"),
+        (r#"{"litellm_p\u0061rams":{}}"#, "litellm_params"),
+        (r#"{"litellm_\u006eew":{}}"#, "litellm_"),
     ] {
         refused(body, param);
     }
@@ -147,9 +153,13 @@ fn reads_the_fields_of_the_gateway() {
         (envelope.num_retries(), envelope.timeout(), envelope.stream_timeout()),
         (Some(3), Some(2.5), None)
     );
-    assert_eq!(envelope.fallbacks().unwrap(), [r#""f""#, r#"{"model":"g"}"#]);
+    let object = Fallback::Object { model: Some("g".into()), fields: r#"{"model":"g"}"#, overrides: false };
+    assert_eq!(envelope.fallbacks().unwrap(), [Fallback::Name("f".into()), object]);
     assert!(envelope.has("messages") && !envelope.has("input") && !envelope.has("prompt"));
-    assert_eq!(read(r#"{"fallbacks":"f"}"#).unwrap().fallbacks().unwrap(), [r#""f""#]);
+    assert_eq!(read(r#"{"fallbacks":"f"}"#).unwrap().fallbacks().unwrap(), [Fallback::Name("f".into())]);
+    let table = r#"{"*":["a"],"m":["b",1,"c"]}"#;
+    assert_eq!(Fallback::listed(table, &["m", "*"]), ["b", "c"]);
+    assert_eq!(Fallback::listed(table, &["x", "*"]), ["a"]);
     assert_eq!(read(r#"{"timeout":0,"request_timeout":9}"#).unwrap().timeout(), Some(9.0));
 }
 
@@ -184,6 +194,17 @@ fn steering_is_told_in_order_and_not_sent() {
     let error = EnvelopeError::not_allowed("base_url");
     assert!(error.message.starts_with("Rejected Request: base_url is not allowed in request body"));
     assert!(!sent(body, &PLAIN).contains("http://x"));
+}
+
+/// LiteLLM's own names, whatever its next release calls them.
+#[test]
+fn litellm_params_and_the_like_reach_no_provider() {
+    let body = r#"{"model":"m","litellm_params":{"api_key":"sk-x"},"litellm_new":1,"mode":"chat","litellm_params_x":2,
+        "extra_body":{"litellm_params":{"api_base":"x"},"litellm_other":3}}"#;
+    assert_eq!(read(body).unwrap().steering(), ["litellm_params", "extra_body.litellm_params"]);
+    assert_eq!(EnvelopeError::not_allowed("litellm_params").status, 400);
+    assert_eq!(sent(body, &PLAIN), r#"{"model":"up"}"#);
+    assert!(read(r#"{"litellm_params":null}"#).unwrap().steering().is_empty());
 }
 
 #[test]
@@ -287,11 +308,30 @@ fn debugging_an_envelope_shows_no_prompt() {
 #[test]
 fn fields_can_be_replaced_for_a_fallback() {
     let envelope = read(r#"{"model":"m","x":1,"y":2,"x":3}"#).unwrap();
-    let fields =
-        [("model", "\"f\""), ("x", "[9]"), ("z", "true")].map(|(key, text)| (key.into(), text.into()));
-    assert_eq!(envelope.with(&fields).unwrap().body(), r#"{"model":"f","x":[9],"y":2,"z":true}"#);
-    assert_eq!(envelope.with(&[("tags".into(), "7".into())]).unwrap_err().param, "tags");
-    assert_eq!(envelope.with(&[("x".into(), "{".into())]).unwrap_err().param, "request_body");
+    let with = |object: &str| envelope.with(object);
+    let changed = with(r#"{"model":"f", "x":[9], "z" : true, "x":[8], "fallbacks":["g"]}"#).unwrap();
+    assert_eq!(changed.body(), r#"{"model":"m","x":[8],"y":2,"z":true}"#);
+    assert_eq!(with(r#"{"tags":7}"#).unwrap_err().param, "tags");
+    for broken in ["{\"x\":{", "[]", "{} {}", ""] {
+        assert_eq!(with(broken).unwrap_err().param, "request_body", "{broken}");
+    }
+    assert_eq!(with(r#"{"metadata":{},"t\u0061gs":[]}"#).unwrap_err().param, "fallbacks.tags");
+}
+
+#[test]
+fn what_a_fallback_changes_is_known_of_its_body() {
+    let body = r#"{"model":"m","fallbacks":["f"],"metadata": {"a":1,"tags":["x","y"]},"api_key":"k",
+        "extra_body":{"tags":[],"headers":{}},"\u0061":1}"#;
+    let envelope = read(body).unwrap();
+    assert_eq!(envelope.steering(), ["api_key", "extra_body.tags", "extra_body.headers"]);
+    let changed = envelope.with(r#"{"tags":["z"],"a":2,"base_url":"u"}"#).unwrap();
+    assert_eq!(changed.metadata_tags().unwrap(), ["x", "y"]);
+    assert_eq!((changed.tags().unwrap(), changed.tag_count()), (vec!["z".into()], 3));
+    assert_eq!(changed.steering(), ["api_key", "extra_body.tags", "extra_body.headers", "base_url"]);
+    assert_eq!((changed.raw("a"), changed.raw("fallbacks")), (Some("2"), None));
+    let changed = envelope.with(r#"{"metadata":null,"extra_body":null,"api_key":null}"#).unwrap();
+    assert_eq!((changed.metadata_tags(), changed.tag_count()), (None, 0));
+    assert!(changed.steering().is_empty());
 }
 
 #[test]
@@ -305,6 +345,16 @@ fn names_and_fallbacks_are_bounded() {
     let names = vec!["f"; 33];
     refused(&json!({ "fallbacks": names }).to_string(), "fallbacks");
     refused(&json!({ "fallbacks": [{ "m": names }] }).to_string(), "fallbacks");
+    refused(&json!({ "fallbacks": [{ "m": [long] }] }).to_string(), "fallbacks");
+    let fields =
+        |count: usize| (0..count).map(|at| (at.to_string(), json!(0))).collect::<serde_json::Map<_, _>>();
+    let mut many = fields(511);
+    many.insert("model".into(), json!("f"));
+    read(&json!({ "fallbacks": [many] }).to_string()).unwrap();
+    many.insert("one more".into(), json!(0));
+    assert!(refused(&json!({ "fallbacks": [many] }).to_string(), "fallbacks").contains("512 fields"));
+    refused(r#"{"fallbacks":[{"model":"f","api_b\u0061se":"x"}]}"#, "fallbacks.api_base");
+    refused(r#"{"fallbacks":[{"model":"f","tags":[],"tags":[]}]}"#, "fallbacks.tags");
     let messages = vec![json!({}); 33];
     read(&json!({ "fallbacks": [{"model": "f", "messages": messages}] }).to_string()).unwrap();
     read(&json!({ "fallbacks": names[1..] }).to_string()).unwrap();

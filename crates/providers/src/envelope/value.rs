@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::scan::{Scanner, Text, Walk};
+use crate::work;
 
 /// The members of an object: (decoded key, JSON text of the value). Nothing for other values.
 pub(crate) fn members(object: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
@@ -42,6 +43,7 @@ pub(super) fn decoded(quoted: &str) -> Cow<'_, str> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Cow::Borrowed(inner);
     }
+    work::step(quoted.len());
     serde_json::from_str(quoted).map_or(Cow::Borrowed(inner), Cow::Owned)
 }
 

@@ -7,6 +7,7 @@ use super::{Access, Ask, Prepared, Provider, Scheme, Shown};
 use crate::dialect::anthropic_messages::{self, About};
 use crate::dialect::openai_chat;
 use crate::passthrough::Passthrough;
+use crate::payload;
 use crate::translation::Translation;
 use crate::{Catalogue, MetadataRule, Operation, Place, Rewrite, UpstreamError};
 
@@ -52,7 +53,7 @@ impl Provider for Anthropic {
         let path = entry.path(tail(entry.base_path()));
         let secrets = entry.secrets.clone();
         if ask.operation == Operation::ChatCompletions {
-            let body = vec![translated(ask, &place)?];
+            let body = translated(ask, &place)?;
             return Ok(entry.prepared(path, body, Box::new(Translation::new(self.name(), ask, secrets))));
         }
         pass_on(ask.client_headers, &mut entry.headers);
@@ -63,8 +64,10 @@ impl Provider for Anthropic {
 
 /// The chat request as a Messages request. The splice comes first, so that the gateway's fields are
 /// gone and the deployment's defaults and `extra_body` are there.
-fn translated(ask: &Ask<'_>, place: &Place<'_>) -> Result<Bytes, UpstreamError> {
-    let body = ask.envelope.rewrite(&rewrite(ask, place, MetadataRule::Drop)).concat();
+fn translated(ask: &Ask<'_>, place: &Place<'_>) -> Result<Vec<Bytes>, UpstreamError> {
+    let pieces = ask.envelope.rewrite(&rewrite(ask, place, MetadataRule::Drop));
+    let (body, payloads) = payload::take_out(&pieces)?;
+    drop(pieces);
     let about = About {
         model: place.model,
         max_output_tokens: Catalogue
@@ -72,8 +75,15 @@ fn translated(ask: &Ask<'_>, place: &Place<'_>) -> Result<Bytes, UpstreamError> 
             .and_then(|facts| facts.max_output_tokens),
         drop_params: ask.target.drop_params(),
     };
-    let message = anthropic_messages::encode(openai_chat::decode(&body)?, &about)?;
-    Ok(Bytes::from(message.to_string()))
+    let chat = openai_chat::decode(&body)?;
+    let mut text = Vec::with_capacity(body.len() + 1024);
+    drop(body);
+    let message = anthropic_messages::encode(chat, &about)?;
+    // Writing a tree to memory cannot fail.
+    serde_json::to_writer(&mut text, &message)
+        .map_err(|error| UpstreamError::unsayable("request_body", error.to_string()))?;
+    drop(message);
+    payloads.put_back(text)
 }
 
 fn rewrite<'a>(ask: &Ask<'a>, place: &Place<'a>, metadata: MetadataRule) -> Rewrite<'a> {

@@ -20,6 +20,8 @@ use crate::{Coder, Envelope, EnvelopeError, Prepared, Secret, UpstreamError};
 pub(super) const OPENABLE: &[&str] = &["api_key", "api_base", "base_url", "headers", "extra_headers"];
 /// As much of an address of a call's own is shown and written down: it is somebody else's to choose.
 const LONGEST_SHOWN: usize = 512;
+/// The longest field that is decoded, in bytes.
+const LONGEST_FIELD: usize = 64 * 1024;
 /// Headers that stand for the deployment, whatever it allows.
 const RESERVED: [&str; 4] = ["host", "authorization", "x-api-key", "api-key"];
 
@@ -40,7 +42,7 @@ struct Said {
 /// Refuses the first steering field that is not open.
 pub(super) fn admit(open: &[impl AsRef<str>], envelope: &Envelope) -> Result<(), EnvelopeError> {
     let closed = |field: &&str| !(OPENABLE.contains(field) && is_open(open, field));
-    match envelope.steering().into_iter().find(closed) {
+    match envelope.steering().iter().find(|field| closed(field)) {
         Some(field) => Err(EnvelopeError::not_allowed(field)),
         None => Ok(()),
     }
@@ -58,7 +60,8 @@ impl Place<'_> {
         if envelope.steering().is_empty() {
             return None;
         }
-        let text = |field| serde_json::from_str::<String>(envelope.raw(field)?).ok();
+        let short = |raw: &&str| raw.len() <= LONGEST_FIELD;
+        let text = |field| serde_json::from_str::<String>(envelope.raw(field).filter(short)?).ok();
         let said = |text: &String| !text.trim().is_empty();
         let base = text("api_base").filter(said).or_else(|| text("base_url").filter(said))?;
         let base = base.trim();
@@ -174,6 +177,9 @@ fn decoded<T: serde::de::DeserializeOwned>(
     raw: Option<&str>,
 ) -> Result<Option<T>, UpstreamError> {
     raw.map_or(Ok(None), |raw| {
+        if raw.len() > LONGEST_FIELD {
+            return Err(wrong(field, "is longer than 64 KiB"));
+        }
         serde_json::from_str(raw).map_err(|_| wrong(field, "is not of the expected type"))
     })
 }

@@ -85,6 +85,7 @@ impl<'a> Attempts<'a> {
         let terms = self.admit(question, decision, deployment, listed, named)?;
         let limit = self.time_limit(question, deployment);
         self.limit = Some(limit);
+        question.call.pause_if_long().await;
         let attempt = Try {
             snapshot,
             question,

@@ -1,19 +1,21 @@
 //! Which groups are asked when one has failed, and how.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 
 use serde_json::{Map, Value};
-use tagrail_providers::ErrorKind;
+use tagrail_providers::{ErrorKind, Fallback};
 use tagrail_routing::FallbackKind;
 
 use super::{Asked, Attempts, Question, may_fall_back};
-use crate::{Answer, Call, Refusal};
+use crate::{Answer, Refusal};
 
-/// A fallback: a name, and request fields that it overrides (only a client can ask for those).
-pub(super) struct Step {
+/// A fallback: a name, and the object with the request fields that it overrides (only a client can ask for
+/// those), as it stands in the body.
+pub(super) struct Step<'a> {
     pub(super) model: String,
-    fields: Vec<(String, String)>,
+    fields: Option<&'a str>,
     /// The configuration names it, not the client.
     operators: bool,
 }
@@ -28,7 +30,7 @@ enum Turn {
     Skip,
 }
 
-impl Attempts<'_> {
+impl<'a> Attempts<'a> {
     /// Asks the fallbacks in their order. Depth is bounded by `max_fallbacks`, not by refusing
     /// cycles: two groups that fall back on each other are an ordinary LiteLLM config. How many are
     /// asked is bounded by asking each once, as LiteLLM does: in an outage every one of them would walk all
@@ -64,16 +66,18 @@ impl Attempts<'_> {
         })
     }
 
-    async fn step(&mut self, question: Question<'_>, step: &Step, turn: Turn) -> Option<Answer> {
+    async fn step(&mut self, question: Question<'_>, step: &Step<'_>, turn: Turn) -> Option<Answer> {
         let depth = question.depth + 1;
-        if step.fields.is_empty() {
+        let Some(fields) = step.fields else {
             let next = Question { model: &step.model, depth, operators_choice: step.operators, ..question };
             return match turn {
                 Turn::Walk(refusal) => self.fall_back(next, &refusal).await,
                 _ => self.ask(next).await,
             };
-        }
-        let call = step.call(question.call)?;
+        };
+        question.call.pause_if_long().await;
+        // Fields that a body may not have are no fallback.
+        let call = question.call.with(fields).ok()?;
         let tags = call.tags(self.snapshot.table.rules());
         let snapshot = self.snapshot;
         let counted = snapshot.as_caller(&call.caller, |access| snapshot.table.counted(&tags, access));
@@ -128,15 +132,15 @@ impl Attempts<'_> {
     }
 
     /// The fallbacks that the client names.
-    pub(super) fn asked_fallbacks(&self, question: Question<'_>) -> Option<Vec<Step>> {
+    pub(super) fn asked_fallbacks(&self, question: Question<'_>) -> Option<Vec<Step<'a>>> {
         let asked = self.original.envelope.fallbacks()?;
-        Some(once(asked.iter().flat_map(|text| Step::asked(text, question.model))))
+        Some(once(asked.into_iter().flat_map(|fallback| Step::asked(fallback, question.model))))
     }
 
-    fn turn(&mut self, question: Question<'_>, step: &Step) -> Turn {
+    fn turn(&mut self, question: Question<'_>, step: &Step<'_>) -> Turn {
         let walks = question.depth + 1 < self.snapshot.router.max_fallbacks;
         match self.asked.iter_mut().find(|asked| asked.model == step.model) {
-            Some(asked) if step.fields.is_empty() => {
+            Some(asked) if step.fields.is_none() => {
                 asked.unwalked.take_if(|_| walks).map_or(Turn::Skip, Turn::Walk)
             }
             _ => Turn::Ask,
@@ -148,7 +152,7 @@ impl Attempts<'_> {
     }
 
     /// The client's own list, or what is configured for the error, then in general, then by default.
-    fn steps(&self, question: Question<'_>, refusal: &Refusal) -> Vec<Step> {
+    fn steps(&self, question: Question<'_>, refusal: &Refusal) -> Vec<Step<'a>> {
         if question.depth == 0
             && let Some(asked) = self.asked_fallbacks(question)
         {
@@ -183,57 +187,46 @@ impl Attempts<'_> {
                 names.push(name);
             }
         }
-        let step = |name: &String| Step { model: name.clone(), fields: Vec::new(), operators: true };
+        let step = |name: &String| Step { model: name.clone(), fields: None, operators: true };
         names.into_iter().map(step).collect()
     }
 }
 
-impl Step {
+impl<'a> Step<'a> {
     /// A name that the client sent.
-    fn named(model: String) -> Step {
-        Step { model, fields: Vec::new(), operators: false }
+    fn named(model: String) -> Self {
+        Step { model, fields: None, operators: false }
     }
 
     /// What a client may write: a name, an object with a `model` and fields to override, or
     /// LiteLLM's table form `{"group": ["name", …]}`.
-    fn asked(text: &str, model: &str) -> Vec<Step> {
-        match serde_json::from_str(text) {
-            Ok(Value::String(name)) => vec![Step::named(name)],
-            Ok(Value::Object(fields)) => match fields.get("model") {
-                Some(Value::String(name)) => {
-                    vec![Step { fields: overrides(&fields), ..Step::named(name.clone()) }]
-                }
-                _ => table_form(&fields, model),
-            },
-            _ => Vec::new(),
+    fn asked(fallback: Fallback<'a>, model: &str) -> Vec<Self> {
+        match fallback {
+            Fallback::Name(name) => vec![Step::named(name.into_owned())],
+            Fallback::Object { model: Some(name), fields, overrides } => {
+                vec![Step { fields: overrides.then_some(fields), ..Step::named(name.into_owned()) }]
+            }
+            Fallback::Object { model: None, fields, .. } => {
+                let names = Fallback::listed(fields, &[model, "*"]);
+                names.into_iter().map(|name| Step::named(name.into_owned())).collect()
+            }
         }
-    }
-
-    /// The call with the fields of this step; `None` when they are not fields that a body may have.
-    fn call(&self, call: &Call) -> Option<Call> {
-        call.with(call.envelope.with(&self.fields).ok()?).ok()
     }
 }
 
 /// Plain names, once each; the same name with other fields is another question.
-fn once(steps: impl Iterator<Item = Step>) -> Vec<Step> {
-    let mut list: Vec<Step> = Vec::new();
+fn once<'a>(steps: impl Iterator<Item = Step<'a>>) -> Vec<Step<'a>> {
+    let mut list: Vec<Step<'a>> = Vec::new();
+    let mut plain = HashSet::new();
     for step in steps {
-        let plain = |known: &Step| known.fields.is_empty() && known.model == step.model;
-        if !step.fields.is_empty() || !list.iter().any(plain) {
+        if step.fields.is_some() || plain.insert(step.model.clone()) {
             list.push(step);
         }
     }
     list
 }
 
-fn overrides(fields: &Map<String, Value>) -> Vec<(String, String)> {
-    let mut list: Vec<_> = fields.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
-    list.retain(|(key, _)| key != "model");
-    list
-}
-
-fn table_form(fields: &Map<String, Value>, model: &str) -> Vec<Step> {
+fn table_form(fields: &Map<String, Value>, model: &str) -> Vec<Step<'static>> {
     let names = fields.get(model).or_else(|| fields.get("*")).and_then(Value::as_array);
     let names = names.into_iter().flatten().filter_map(Value::as_str);
     names.map(|name| Step::named(name.to_owned())).collect()

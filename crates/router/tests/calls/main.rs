@@ -13,6 +13,7 @@ mod books;
 mod cooldown;
 mod explained;
 mod fallbacks;
+mod hostile;
 mod in_process;
 mod logging;
 mod reload;

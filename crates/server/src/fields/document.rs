@@ -7,16 +7,31 @@ use http::{StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use tagrail_providers::tree_bytes;
 
 use crate::error::Problem;
 
+/// Bytes that a body may take as a tree, by [`tree_bytes`].
+const MAX_TREE: usize = 8 * 1024 * 1024;
+
+/// Most fields of a body.
+const MAX_FIELDS: usize = 512;
+
 /// Reads a body that must be an object.
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    if tree_bytes(body) > MAX_TREE {
+        let message =
+            format!("The body has too many values; they may take {MAX_TREE} bytes of memory (fixed).");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+    }
     let text = std::str::from_utf8(body).map_err(|_| refused("The body is not UTF-8."))?;
     if text.trim().is_empty() {
         return Err(refused("The body is empty. Send a JSON object."));
     }
     match serde_json::from_str(text) {
+        Ok(Strict(Value::Object(fields))) if fields.len() > MAX_FIELDS => {
+            Err(refused(format!("The body has more than {MAX_FIELDS} fields.")))
+        }
         Ok(Strict(Value::Object(fields))) => Ok(fields),
         Ok(Strict(_)) => Err(refused("The body is no JSON object.")),
         Err(error) => Err(refused(format!("The body cannot be read as JSON: {error}."))),

@@ -2,11 +2,14 @@
 
 use crate::fields::Field;
 
-/// The warning.
-pub(super) fn unknown(name: &str, fields: &[Field]) -> String {
+/// So many of the unknown names of one body are compared with those that are known, letter by letter.
+const COMPARED: usize = 16;
+
+/// The warning. `before` says how many there are already.
+pub(super) fn unknown(name: &str, fields: &[Field], before: usize) -> String {
     // It goes back to whoever wrote it, and should not make the answer long.
     let shown: String = name.chars().take(64).collect();
-    match nearest(name, fields) {
+    match (before < COMPARED).then(|| nearest(name, fields)).flatten() {
         Some(near) => format!("unknown field `{shown}` is ignored, did you mean `{near}`?"),
         None => format!("unknown field `{shown}` is ignored"),
     }

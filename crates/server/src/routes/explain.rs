@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
-use tagrail::{Call, Caller, Operation, Refusal};
+use tagrail::{Caller, Operation, Refusal};
 
 use crate::app::Shared;
 use crate::asked::Query;
@@ -17,6 +17,7 @@ use crate::caller::{Known, Role, hash_of, policy};
 use crate::error::{self, Problem};
 use crate::inbound;
 use crate::ledger::Ledger;
+use crate::parse;
 use crate::path::{self, ModelRoute};
 
 /// What the query string may ask for.
@@ -76,8 +77,8 @@ pub(crate) async fn explain(
     };
     let (parts, body) = request.into_parts();
     let snapshot = shared.router.snapshot();
-    let body = inbound::read(&parts.headers, body, &snapshot.general).await?;
-    let call = Call::read(operation, parts.headers, body, model);
+    let (body, _held) = inbound::read(&parts.headers, body, &snapshot.general, &caller.identity.key).await?;
+    let call = parse::call(operation, parts.headers, body, model).await;
     let call = call.map_err(|error| error::body(operation, &error))?;
     let call = call.by(caller, HeaderValue::from_static(""));
     let router = &shared.router;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Incoming;
-use tagrail::{Answer, AnswerBody, Call, Snapshot};
+use tagrail::{Answer, AnswerBody, Snapshot};
 
 use crate::app::App;
 use crate::caller::{self, Known};
 use crate::error::{self, Problem};
 use crate::headers::{self, CALL_ID};
-use crate::inbound;
+use crate::inbound::{self, held::Held};
+use crate::parse;
 use crate::path::ModelRoute;
 use crate::reply::Reply;
 
@@ -29,9 +30,9 @@ pub(crate) fn answer<'a>(
     let (Parts { headers, .. }, body) = request.into_parts();
     async move {
         match call(app, snapshot, route, Request { headers, body, id: &call_id }).await {
-            Ok(Answer { facts, body }) => {
+            Ok((Answer { facts, body }, held)) => {
                 let streamed = !matches!(body, AnswerBody::Whole(_));
-                let mut response = Response::new(Reply::answer(body, in_flight));
+                let mut response = Response::new(Reply::answer(body, in_flight, held));
                 *response.headers_mut() = headers::answered(operation, streamed, &facts, call_id);
                 response
             }
@@ -56,7 +57,7 @@ async fn call(
     snapshot: &Arc<Snapshot>,
     route: ModelRoute,
     request: Request<'_>,
-) -> Result<Answer, Problem> {
+) -> Result<(Answer, Option<Held>), Problem> {
     let ModelRoute { operation, model, path } = route;
     let Request { headers, body, id } = request;
     let general = &snapshot.general;
@@ -71,10 +72,13 @@ async fn call(
             return Err(refused(problem));
         }
     };
-    let body = inbound::read(&headers, body, general).await;
-    let body = body.map_err(|problem| refused(problem.for_operation(operation)))?;
-    let call = Call::read(operation, headers, body, model);
+    let body = inbound::read(&headers, body, general, &caller.identity.key).await;
+    let (body, held) = body.map_err(|problem| refused(problem.for_operation(operation)))?;
+    let call = parse::call(operation, headers, body, model).await;
     let call = call.map_err(|error| refused(error::body(operation, &error)))?.by(caller, id.clone());
     let answer = app.shared.router.call_under(snapshot, &call).await;
-    answer.map_err(|error| error::refused(&error))
+    // A stream may need the body to its end; what is whole needs it no more.
+    let held =
+        matches!(answer.as_ref().map(|answer| &answer.body), Ok(AnswerBody::Stream(_))).then_some(held);
+    answer.map(|answer| (answer, held)).map_err(|error| error::refused(&error))
 }

@@ -4,16 +4,41 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::schema::{File, Function, ImageUrl, Message, OneOrMany, Request, ResponseFormat, ToolCall};
-use crate::UpstreamError;
 use crate::dialect::{ChatRequest, Format, Part, Role, Source, Text, Tool, ToolChoice, Turn};
+use crate::{UpstreamError, tree_bytes};
+
+/// Bytes that a request may take as a tree besides its text, by [`tree_bytes`].
+const MAX_TREE: usize = 32 * 1024 * 1024;
+
+/// What an error says of somebody's text, in bytes.
+const LONGEST_QUOTE: usize = 256;
+
+/// Room for trees.
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, json: &[u8]) -> Result<(), UpstreamError> {
+        self.0 = self.0.checked_sub(tree_bytes(json)).ok_or_else(|| {
+            UpstreamError::too_large(format!(
+                "the request has too many values to be translated for this provider; they may take {MAX_TREE} \
+                 bytes of memory (fixed)"
+            ))
+        })?;
+        Ok(())
+    }
+}
 
 /// Reads the body of a chat request.
 ///
 /// # Errors
-/// It is not what OpenAI's reference describes.
+/// It is not what OpenAI's reference describes (400), or it has too many values (413).
 pub(crate) fn decode(body: &[u8]) -> Result<ChatRequest, UpstreamError> {
-    let request: Request = serde_json::from_slice(body)
-        .map_err(|error| UpstreamError::unsayable("request_body", format!("not a chat request: {error}")))?;
+    let mut room = Room(MAX_TREE);
+    room.take(body)?;
+    let request: Request = serde_json::from_slice(body).map_err(|error| {
+        let what = format!("not a chat request: {}", short(error.to_string()));
+        UpstreamError::unsayable("request_body", what)
+    })?;
     let mut chat = ChatRequest {
         tool_choice: request.tool_choice.map(tool_choice).transpose()?.flatten(),
         parallel_tools: request.parallel_tool_calls,
@@ -36,12 +61,12 @@ pub(crate) fn decode(body: &[u8]) -> Result<ChatRequest, UpstreamError> {
         chat.tools.push(self::tool(tool, &format!("tools[{at}]"))?);
     }
     for (at, message) in request.messages.into_iter().enumerate() {
-        add(&mut chat, message, &format!("messages[{at}]"))?;
+        add(&mut chat, message, &format!("messages[{at}]"), &mut room)?;
     }
     Ok(chat)
 }
 
-fn add(chat: &mut ChatRequest, message: Message, at: &str) -> Result<(), UpstreamError> {
+fn add(chat: &mut ChatRequest, message: Message, at: &str, room: &mut Room) -> Result<(), UpstreamError> {
     let mut parts = content(message.content, message.cache_control.clone(), &format!("{at}.content"))?;
     let role = match message.role.as_str() {
         "system" | "developer" => {
@@ -57,7 +82,7 @@ fn add(chat: &mut ChatRequest, message: Message, at: &str) -> Result<(), Upstrea
         "assistant" => {
             parts.splice(0..0, message.thinking_blocks.into_iter().flatten().map(Part::Native));
             for (index, call) in message.tool_calls.into_iter().flatten().enumerate() {
-                parts.push(called(call, &format!("{at}.tool_calls[{index}]"))?);
+                parts.push(called(call, &format!("{at}.tool_calls[{index}]"), room)?);
             }
             Role::Assistant
         }
@@ -117,7 +142,10 @@ fn part(value: Value, at: &str) -> Result<Part, UpstreamError> {
             part.extend(cache.map(|cache| ("cache_control".to_owned(), cache)));
             Ok(Part::Native(Value::Object(part)))
         }
-        _ => Err(wrong(&format!("{at}.type"), &format!("is {kind:?}, which cannot be sent to this model"))),
+        _ => Err(wrong(
+            &format!("{at}.type"),
+            &format!("is {:?}, which cannot be sent to this model", short(kind)),
+        )),
     }
 }
 
@@ -137,8 +165,9 @@ fn located(url: &str, format: Option<String>, at: &str) -> Result<Source, Upstre
     Ok(Source::Base64 { media_type, data: data.to_owned() })
 }
 
-fn called(call: ToolCall, at: &str) -> Result<Part, UpstreamError> {
+fn called(call: ToolCall, at: &str, room: &mut Room) -> Result<Part, UpstreamError> {
     let arguments = call.function.arguments.trim();
+    room.take(arguments.as_bytes())?;
     let input =
         if arguments.is_empty() { Ok(Value::Object(Map::new())) } else { serde_json::from_str(arguments) };
     match input {
@@ -199,7 +228,14 @@ fn field<T: DeserializeOwned>(
 }
 
 fn read<T: DeserializeOwned>(value: Value, at: &str) -> Result<T, UpstreamError> {
-    serde_json::from_value(value).map_err(|error| wrong(at, &format!("is not what it should be: {error}")))
+    serde_json::from_value(value)
+        .map_err(|error| wrong(at, &format!("is not what it should be: {}", short(error.to_string()))))
+}
+
+/// A text that may quote all of a request.
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(LONGEST_QUOTE));
+    text
 }
 
 fn wrong(at: &str, what: &str) -> UpstreamError {
@@ -241,6 +277,40 @@ mod tests {
         }
         assert_eq!(refused(r#"{"messages":[],"tool_choice":"sometimes"}"#).0, "tool_choice");
         assert!(refused(r#"{"messages":"x"}"#).1.contains("not a chat request"));
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_the_request() {
+        let long = "x".repeat(100_000);
+        for body in [
+            format!(r#"{{"messages":"{long}"}}"#),
+            format!(r#"{{"messages":[{{"role":"user","content":[{{"type":"{long}"}}]}}]}}"#),
+            format!(r#"{{"messages":[{{"role":"user","content":[{{"type":"file","file":"{long}"}}]}}]}}"#),
+        ] {
+            assert!(refused(&body).1.len() < 600);
+        }
+    }
+
+    #[test]
+    fn what_is_parsed_is_bounded_wherever_it_stands() {
+        let many = format!("[{}0]", "0,".repeat(MAX_TREE / 216));
+        let arguments = format!(r#"{{"a":{many}}}"#);
+        for body in [
+            format!(r#"{{"messages":[],"x":{many}}}"#),
+            format!(r#"{{"messages":[],"tools":{many}}}"#),
+            format!(
+                r#"{{"messages":[{{"role":"assistant","tool_calls":[{{"id":"c","function":{{"name":"f","arguments":"{}"}}}}]}}]}}"#,
+                arguments.replace('"', "\\\"")
+            ),
+        ] {
+            let error = decode(body.as_bytes()).unwrap_err();
+            assert_eq!(
+                (error.status, error.param.as_deref()),
+                (413, Some("request_body")),
+                "{}",
+                error.message
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Looking at tags.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -29,7 +29,8 @@ pub(super) async fn info(
     let wanted = names.clone();
     let look = async move |store: Arc<dyn Store>| store.tags(Some(&wanted)).await;
     let tags = shared.ledger.ask(look).await?;
-    let unknown = names.iter().filter(|&name| !tags.iter().any(|tag| tag.name == *name));
+    let known: HashSet<&String> = tags.iter().map(|tag| &tag.name).collect();
+    let unknown = names.iter().filter(|name| !known.contains(name));
     let unknown: Vec<_> = unknown.map(String::as_str).collect();
     if !unknown.is_empty() {
         let message = format!("Tags not found: {}", python_list(unknown.into_iter()));
@@ -47,7 +48,8 @@ pub(super) async fn list(_: Viewer, State(shared): State<Shared>, uri: Uri) -> R
     let tags = shared.ledger.ask(async |store: Arc<dyn Store>| store.tags(None).await).await?;
     let carried = snapshot.table.deployments().iter().flat_map(|spec| &spec.tags);
     let mut bare: BTreeSet<_> = carried.chain(&snapshot.general.reserved_tags).collect();
-    bare.retain(|name| !tags.iter().any(|tag| tag.name == **name));
+    let known: HashSet<&String> = tags.iter().map(|tag| &tag.name).collect();
+    bare.retain(|name| !known.contains(name));
     let rows = tags.iter().map(|tag| shown::tag(tag, &snapshot));
     let all: Vec<_> = rows.chain(bare.into_iter().map(|name| shown::bare(name, &snapshot))).collect();
     Ok(Json(json!(all)))

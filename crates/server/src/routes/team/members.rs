@@ -1,5 +1,6 @@
 //! Who belongs to a team.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -31,13 +32,13 @@ pub(super) fn read(written: Option<&Value>, field: &'static str) -> Result<Vec<M
         Some(Value::Array(each)) => each.iter().collect(),
         Some(one) => vec![one],
     };
-    let mut members: Vec<Member> = Vec::new();
-    for one in each {
-        let member = member(one, field)?;
-        if members.iter().any(|other| same(other, &member)) {
+    let members = each.into_iter().map(|one| member(one, field)).collect::<Result<Vec<_>, _>>()?;
+    let mut people = People::default();
+    for member in &members {
+        if people.have(member) {
             return Err(malformed(field, "names somebody twice"));
         }
-        members.push(member);
+        people.add(member);
     }
     Ok(members)
 }
@@ -59,11 +60,37 @@ fn malformed(field: &'static str, what: &str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("`{field}` {what}.")).param(field)
 }
 
-/// Whether two are one and the same: by id where both have one, else by address.
-fn same(one: &Member, other: &Member) -> bool {
-    match (&one.user_id, &other.user_id) {
-        (Some(one), Some(other)) => one == other,
-        _ => one.user_email.is_some() && one.user_email == other.user_email,
+/// Members by what they are known by. Two are one and the same by id where both have one, else by address.
+#[derive(Default)]
+struct People<'a> {
+    ids: HashSet<&'a str>,
+    emails: HashSet<&'a str>,
+    /// Of those that have no id.
+    bare_emails: HashSet<&'a str>,
+}
+
+impl<'a> People<'a> {
+    fn of(members: &'a [Member]) -> Self {
+        let mut people = People::default();
+        members.iter().for_each(|member| people.add(member));
+        people
+    }
+
+    fn add(&mut self, member: &'a Member) {
+        self.ids.extend(member.user_id.as_deref());
+        self.emails.extend(member.user_email.as_deref());
+        if member.user_id.is_none() {
+            self.bare_emails.extend(member.user_email.as_deref());
+        }
+    }
+
+    fn have(&self, member: &Member) -> bool {
+        let by =
+            |emails: &HashSet<&str>| member.user_email.as_deref().is_some_and(|own| emails.contains(own));
+        match member.user_id.as_deref() {
+            Some(id) => self.ids.contains(id) || by(&self.bare_emails),
+            None => by(&self.emails),
+        }
     }
 }
 
@@ -118,7 +145,8 @@ pub(super) async fn add(
     }
     added.iter_mut().for_each(|member| member.max_budget = asked.money("max_budget_in_team"));
     let change = |team: &mut Team| {
-        if let Some(there) = added.iter().find(|&new| team.members.iter().any(|old| same(old, new))) {
+        let people = People::of(&team.members);
+        if let Some(there) = added.iter().find(|new| people.have(new)) {
             return Err(already(there));
         }
         team.members.extend(added.iter().cloned());
@@ -133,7 +161,8 @@ pub(super) async fn add(
     let mut answer = shown::team(&team);
     let users: Vec<_> = users.iter().map(user::shown::row).collect();
     answer.insert("updated_users".to_owned(), json!(users));
-    let is_new = |member: &Member| added.iter().any(|new| same(new, member));
+    let new = People::of(&added);
+    let is_new = |member: &Member| new.have(member);
     answer.insert("updated_team_memberships".to_owned(), shown::memberships(&team, is_new));
     Ok(asked.answered(Value::Object(answer)))
 }

@@ -1,5 +1,7 @@
 //! What the keys of a team may call.
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -25,11 +27,8 @@ pub(super) async fn add(
 ) -> Result<Json<Value>, Problem> {
     change(&shared, request, |models, named| {
         models.retain(|model| model != NOTHING);
-        for model in named {
-            if !models.contains(model) {
-                models.push(model.clone());
-            }
-        }
+        let mut known: HashSet<String> = models.iter().cloned().collect();
+        models.extend(named.iter().filter(|model| known.insert((*model).clone())).cloned());
     })
     .await
 }
@@ -42,6 +41,7 @@ pub(super) async fn delete(
 ) -> Result<Json<Value>, Problem> {
     change(&shared, request, |models, named| {
         let before = models.len();
+        let named: HashSet<&String> = named.iter().collect();
         models.retain(|model| !named.contains(model));
         if before > 0 && models.is_empty() {
             models.push(NOTHING.to_owned());
