@@ -25,6 +25,7 @@ pub(crate) use self::admit::spent;
 use self::policy::pause;
 use self::walk::{Told, Walk};
 use crate::account::Account;
+use crate::choices::Choices;
 use crate::router::Router;
 use crate::{Answer, Blame, Call, CallError, Refusal, Snapshot};
 
@@ -45,8 +46,14 @@ pub(crate) struct Attempts<'a> {
     over: Option<Refusal>,
     /// Whose failure is told, where it is a deployment's: of the first group, as the failure is.
     blamed: Option<Blame>,
+    /// Attempts in all groups: what `max_attempts_per_call` bounds.
+    attempts: u32,
     /// An attempt is under way, at this price.
     under_way: Option<Option<Price>>,
+    /// The last attempt ran out of time before it was under way.
+    unasked: bool,
+    /// Whether `max_attempts_per_call` has ended the call.
+    exhausted: bool,
 }
 
 /// A group that did not answer.
@@ -125,7 +132,8 @@ pub(crate) async fn run(
     // A limit is nobody's failure.
     let blame = blame.filter(|_| !matches!(refusal, Refusal::OverLimit(_)));
     let error = CallError::new(call, snapshot.clone(), model, refusal);
-    Err(Box::new(CallError { timeout, blame, attempts: tries, ..error }))
+    let exhausted = attempts.exhausted;
+    Err(Box::new(CallError { timeout, blame, attempts: tries, exhausted, ..error }))
 }
 
 /// What every operation needs, before anything is decided.
@@ -155,7 +163,10 @@ impl<'a> Attempts<'a> {
             groups: 0,
             over: None,
             blamed: None,
+            attempts: 0,
             under_way: None,
+            unasked: false,
+            exhausted: false,
         }
     }
 }
@@ -205,13 +216,15 @@ impl Attempts<'_> {
                 }
                 Miss::Upstream(error) => {
                     let (now, recorder) = (self.router.now(), &**self.router.recorder());
-                    snapshot.note_failure(&walk.decision, current, &error, now, recorder);
+                    let unasked = std::mem::take(&mut self.unasked);
+                    let choices = Choices { unasked, ..self.choices(question, current) };
+                    snapshot.note_failure(&walk.decision, current, &error, now, choices, recorder);
                     let (next, pause) = self.after(question, snapshot, &mut walk, current, &error);
                     (Told::failed(error, current), next, pause)
                 }
             };
             let told = told.or(walk.told.take());
-            let Some(next) = next else {
+            let Some(next) = next.filter(|_| self.may_attempt()) else {
                 self.blame(question, &walk, told.by);
                 return Err(*told.refusal);
             };
@@ -220,6 +233,13 @@ impl Attempts<'_> {
                 tokio::time::sleep(pause).await;
             }
         }
+    }
+
+    /// Whether `max_attempts_per_call` leaves another attempt. Asked where there would be one.
+    fn may_attempt(&mut self) -> bool {
+        let has_left = self.attempts < self.snapshot.router.max_attempts_per_call;
+        self.exhausted |= !has_left;
+        has_left
     }
 
     /// Notes whose failure is told.

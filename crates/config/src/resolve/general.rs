@@ -36,6 +36,7 @@ pub(super) fn read(
             .number("max_request_size_mb")
             .map_or(32 * 1024 * 1024, |mb| (mb * MIB) as usize),
         strict: reader.flag("strict_config").unwrap_or(false),
+        client_credentials: reader.flag("allow_client_side_credentials").unwrap_or(false),
         metrics_need_key: router.metrics_need_key,
         request_arrival_timeout: reader.seconds("request_arrival_timeout").unwrap_or(Duration::from_secs(60)),
         max_connections: reader.count("max_connections").map_or(10_000, |count| count as usize),

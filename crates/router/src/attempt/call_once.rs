@@ -10,12 +10,13 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tagrail_providers::{Ask, Coder, Envelope, ErrorKind, Operation, Place, Prepared, Price, UpstreamError};
-use tagrail_routing::DeploymentIndex;
+use tagrail_routing::{DeploymentIndex, Moment};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use super::{Attempts, Miss, Question, Walk, spent};
 use crate::account::Spent;
+use crate::choices::Choices;
 use crate::stream::{Opened, ReplyStream, Terms};
 use crate::transport::{Lease, Pieces, TransportError};
 use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot};
@@ -42,6 +43,8 @@ struct Try<'a> {
     echo: Option<Cow<'a, str>>,
     price: Option<Price>,
     limit: Duration,
+    choices: Choices<'a>,
+    captured: Option<&'a str>,
     began: Instant,
     /// Whether tokens are estimated where the upstream does not count them.
     estimates: bool,
@@ -62,6 +65,7 @@ impl<'a> Attempts<'a> {
         self.account.attempt(deployment, || walk.decided(&snapshot.table, question, self.groups));
         question.call.admitted_by(&settings.target).map_err(|error| Miss::Unfit(Refusal::Body(error)))?;
         let upstream_model = snapshot.table.upstream_model(decision, deployment);
+        self.attempts += 1;
         let mock = question.call.mock_response();
         if let Some(text) = mock.as_deref().or(settings.mock_response.as_deref()) {
             return self.mocked(question, decision, deployment, &upstream_model, text);
@@ -87,6 +91,8 @@ impl<'a> Attempts<'a> {
             echo: self.echo(question),
             price,
             limit,
+            choices: self.choices(question, deployment),
+            captured: decision.captured(),
             began: Instant::now(),
             estimates: self.account.estimates(),
         };
@@ -99,7 +105,10 @@ impl<'a> Attempts<'a> {
     async fn exchange(&mut self, attempt: Try<'_>) -> Result<Answer, Miss> {
         match timeout(attempt.limit, self.converse(&attempt)).await {
             Ok(answer) => answer,
-            Err(_) => Err(Miss::Upstream(attempt.timed_out())),
+            Err(_) => {
+                self.unasked = self.under_way.is_none();
+                Err(Miss::Upstream(attempt.timed_out()))
+            }
         }
     }
 
@@ -144,7 +153,7 @@ impl<'a> Attempts<'a> {
     async fn whole(&mut self, attempt: &Try<'_>, head: Head) -> Result<Answer, UpstreamError> {
         let Head { reply, lease, mut coder } = head;
         let (parts, body) = reply.into_parts();
-        let body = match read(body, LONGEST_REPLY).await {
+        let body = match read(body, &lease, LONGEST_REPLY).await {
             Err(error) => return Err(attempt.broken(&format!("the reply broke off: {error}"))),
             Ok((_, Rest::Some)) => return Err(attempt.broken("the reply is too long")),
             Ok((body, Rest::None)) => body,
@@ -155,7 +164,7 @@ impl<'a> Attempts<'a> {
         let spent = spent(coder.usage(), coder.passed_on(), attempt.asked(), attempt.price);
         self.account.settle_whole(spent, now);
         let Spent { usage, cost, .. } = spent;
-        attempt.snapshot.state(attempt.deployment).succeeded(self.router.moment(now));
+        attempt.succeeded(self.router.moment(now));
         let facts = Facts { usage, cost, ..attempt.facts(parts.headers, self.account.started(), now) };
         Ok(Answer { facts, body: AnswerBody::Whole(pieces) })
     }
@@ -177,6 +186,7 @@ impl<'a> Attempts<'a> {
         let account = self.account.hand_over();
         let terms = Terms {
             deployment: attempt.deployment,
+            choices: attempt.choices.of_reply(),
             price: attempt.price,
             asked: attempt.asked().cloned(),
             patience: attempt.limit,
@@ -187,19 +197,26 @@ impl<'a> Attempts<'a> {
         Ok(Answer { facts, body: AnswerBody::Stream(Box::new(stream)) })
     }
 
-    /// One attempt's limit: the call's own, the deployment's, the router's.
+    /// One attempt's limit: the call's own, else the configured one.
     fn time_limit(&self, question: Question<'_>, deployment: DeploymentIndex) -> Duration {
+        question.call.timeout().unwrap_or_else(|| self.configured_limit(question, deployment))
+    }
+
+    /// The deployment's limit, else the router's.
+    fn configured_limit(&self, question: Question<'_>, deployment: DeploymentIndex) -> Duration {
         let settings = self.snapshot.deployment(deployment);
         let router = &self.snapshot.router;
         let stream = question.call.envelope.stream();
         let of_stream = |time: Option<Duration>| time.filter(|_| stream);
-        question
-            .call
-            .timeout()
-            .or_else(|| of_stream(settings.stream_timeout))
+        of_stream(settings.stream_timeout)
             .or(settings.timeout)
             .or_else(|| of_stream(router.stream_timeout))
             .unwrap_or(router.timeout)
+    }
+
+    /// What the caller chose for its call at a deployment.
+    pub(super) fn choices<'q>(&self, question: Question<'q>, deployment: DeploymentIndex) -> Choices<'q> {
+        Choices::of(question.call, self.configured_limit(question, deployment))
     }
 
     /// What replies carry in `model`: the name asked for. A whole reply of a fallback, and of a path
@@ -229,6 +246,13 @@ impl<'a> Try<'a> {
             in_process: call.is_operators(),
             created: created(),
         })
+    }
+
+    /// Notes an answer for the deployment.
+    fn succeeded(&self, moment: Moment) {
+        if !self.choices.steers {
+            self.snapshot.state(self.deployment).succeeded(moment, self.choices.caller, self.captured);
+        }
     }
 
     /// Waits while `max_parallel_requests` are under way.
@@ -283,7 +307,7 @@ impl<'a> Try<'a> {
 /// Reads what an upstream says that does not answer.
 async fn refused(Head { reply, lease, coder }: Head) -> Miss {
     let (parts, body) = reply.into_parts();
-    let (text, rest) = read(body, LONGEST_ERROR).await.unwrap_or_default();
+    let (text, rest) = read(body, &lease, LONGEST_ERROR).await.unwrap_or_default();
     if rest == Rest::None {
         lease.give_back(Instant::now());
     }
@@ -336,13 +360,14 @@ enum Rest {
 }
 
 /// Reads a body up to a length. One frame is handed on as it came.
-async fn read(mut body: Incoming, most: usize) -> Result<(Bytes, Rest), hyper::Error> {
+async fn read(mut body: Incoming, lease: &Lease, most: usize) -> Result<(Bytes, Rest), hyper::Error> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(most);
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     let mut rest = Rest::None;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
+        lease.delivered();
         if first.is_empty() && more.is_empty() {
             first = data;
         } else {

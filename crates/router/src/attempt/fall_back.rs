@@ -51,6 +51,9 @@ impl Attempts<'_> {
                 if matches!(turn, Turn::Skip) {
                     continue;
                 }
+                if !self.may_attempt() {
+                    break;
+                }
                 tried += 1;
                 if let Some(mut answer) = self.step(question, &step, turn).await {
                     answer.facts.fallbacks = tried;
