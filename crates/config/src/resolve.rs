@@ -71,7 +71,8 @@ pub(crate) fn resolve(
     let router = router::read(router_map, litellm_map, &environment, findings);
     let general = general::read(general_map, &router, &environment, findings);
 
-    let mut fleet = Fleet::read(&file, &router, &environment, findings);
+    let client_credentials = general.client_credentials;
+    let mut fleet = Fleet::read(&file, &router, client_credentials, &environment, findings);
     let spec = TableSpec {
         deployments: std::mem::take(&mut fleet.specs),
         left_out: std::mem::take(&mut fleet.left_out_specs),
@@ -143,6 +144,7 @@ impl<'a> Fleet<'a> {
     fn read(
         file: &'a Map,
         router: &Router<'_>,
+        client_credentials: bool,
         environment: &Environment<'_>,
         findings: &mut Findings,
     ) -> Self {
@@ -150,6 +152,7 @@ impl<'a> Fleet<'a> {
             credentials: credentials(file, findings),
             defaults: router.defaults,
             drop_params: router.drop_params,
+            client_credentials,
             environment: environment.get("LITELLM_ENVIRONMENT"),
         };
         let mut fleet = Fleet::default();

@@ -114,6 +114,8 @@ pub struct RouterSettings {
     pub num_retries: u32,
     /// Depth of nested fallbacks; 5.
     pub max_fallbacks: u32,
+    /// Attempts of one call over retries, orders and fallbacks together; 20.
+    pub max_attempts_per_call: u32,
     /// One attempt; 6000 s.
     pub timeout: Duration,
     /// Between two chunks of a stream, when written.
@@ -150,6 +152,9 @@ pub struct GeneralSettings {
     pub max_bytes_in_flight: usize,
     /// `strict_config`: any error refuses to start.
     pub strict: bool,
+    /// `allow_client_side_credentials`: whether a client may send `api_key`, `api_base` and `base_url` for any
+    /// deployment; false.
+    pub client_credentials: bool,
     /// `litellm_settings.require_auth_for_metrics_endpoint`; true.
     pub metrics_need_key: bool,
     /// `request_arrival_timeout`: how long a request may take to arrive whole; 60 s.

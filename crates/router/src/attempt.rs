@@ -27,6 +27,7 @@ use self::policy::pause;
 use self::under_way::{Abandoned, UnderWay};
 use self::walk::{Told, Walk};
 use crate::account::{Account, Spent};
+use crate::choices::Choices;
 use crate::router::Router;
 use crate::{Answer, Blame, Call, CallError, Refusal, Snapshot};
 
@@ -49,6 +50,12 @@ pub(crate) struct Attempts<'a> {
     blamed: Option<Blame>,
     /// The attempt that was sent and not answered yet.
     under_way: Option<UnderWay>,
+    /// Attempts in all groups: what `max_attempts_per_call` bounds.
+    attempts: u32,
+    /// The last attempt waits, or ran out of time waiting, for a place among `max_parallel_requests`.
+    unasked: bool,
+    /// Whether `max_attempts_per_call` has ended the call.
+    exhausted: bool,
 }
 
 /// A group that did not answer.
@@ -127,7 +134,8 @@ pub(crate) async fn run(
     // A limit is nobody's failure.
     let blame = blame.filter(|_| !matches!(refusal, Refusal::OverLimit(_)));
     let error = CallError::new(call, snapshot.clone(), model, refusal);
-    Err(Box::new(CallError { timeout, blame, attempts: tries, ..error }))
+    let exhausted = attempts.exhausted;
+    Err(Box::new(CallError { timeout, blame, attempts: tries, exhausted, ..error }))
 }
 
 /// What every operation needs, before anything is decided.
@@ -157,7 +165,10 @@ impl<'a> Attempts<'a> {
             groups: 0,
             over: None,
             blamed: None,
+            attempts: 0,
             under_way: None,
+            unasked: false,
+            exhausted: false,
         }
     }
 }
@@ -207,13 +218,15 @@ impl Attempts<'_> {
                 }
                 Miss::Upstream(error) => {
                     let (now, recorder) = (self.router.now(), &**self.router.recorder());
-                    snapshot.note_failure(&walk.decision, current, &error, now, recorder);
+                    let unasked = std::mem::take(&mut self.unasked);
+                    let choices = Choices { unasked, ..self.choices(question, current) };
+                    snapshot.note_failure(&walk.decision, current, &error, now, choices, recorder);
                     let (next, pause) = self.after(question, snapshot, &mut walk, current, &error);
                     (Told::failed(error, current), next, pause)
                 }
             };
             let told = told.or(walk.told.take());
-            let Some(next) = next else {
+            let Some(next) = next.filter(|_| self.may_attempt()) else {
                 self.blame(question, &walk, told.by);
                 return Err(*told.refusal);
             };
@@ -222,6 +235,13 @@ impl Attempts<'_> {
                 tokio::time::sleep(pause).await;
             }
         }
+    }
+
+    /// Whether `max_attempts_per_call` leaves another attempt. Asked where there would be one.
+    fn may_attempt(&mut self) -> bool {
+        let has_left = self.attempts < self.snapshot.router.max_attempts_per_call;
+        self.exhausted |= !has_left;
+        has_left
     }
 
     /// Notes whose failure is told.

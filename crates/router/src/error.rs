@@ -30,6 +30,8 @@ pub struct CallError {
     pub blame: Option<Blame>,
     /// Tries in all groups.
     pub attempts: u32,
+    /// Whether `max_attempts_per_call` has ended the call, where another attempt would have followed.
+    pub exhausted: bool,
 }
 
 /// The deployment whose failure is told: after fallbacks have failed too, one of the group asked for.
@@ -56,6 +58,7 @@ impl CallError {
             in_process: call.in_process,
             blame: None,
             attempts: 0,
+            exhausted: false,
         }
     }
 }

@@ -7,6 +7,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::watch::Socket;
 
 /// Up to this many bytes are copied; about what is copied in the time that is saved.
 const SMALL: usize = 4 * 1024;
@@ -17,6 +20,12 @@ pub(crate) struct Gather<T>(pub(crate) T);
 
 thread_local! {
     static TOGETHER: RefCell<Vec<u8>> = RefCell::default();
+}
+
+impl<T: Socket> Socket for Gather<T> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        self.0.tcp()
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Gather<T> {

@@ -63,8 +63,9 @@
 //!
 //! Map: `sdk.rs` what a program in Rust uses, with a map of its own; `call.rs` what is asked; `router.rs`
 //! admits, decides, hands over; `attempt.rs` the retry and fallback loop (there is no other); `transport.rs`
-//! the only file that opens a socket to a provider; `stream.rs` upstream bytes to client bytes;
-//! `scoreboard.rs` cooldowns and what is in flight; `caller.rs` and `admission.rs` on whose behalf, and how
+//! the only file that opens a socket to a provider, `watch.rs` what such a connection has seen; `stream.rs` upstream bytes to client bytes;
+//! `scoreboard.rs` cooldowns and what is in flight, `choices.rs` which failures are its caller's and no deployment's
+//! (`references.rs` by what a request names); `caller.rs` and `admission.rs` on whose behalf, and how
 //! much of it; `account.rs` the books of a call, `decided.rs` how it was decided in one line, `explained.rs`
 //! how one would be, `told.rs` what is said of one that failed, `outcome.rs` what is recorded; `snapshot.rs`
 //! the configuration in use, swapped as one.
@@ -74,12 +75,14 @@ mod admission;
 mod attempt;
 mod call;
 mod caller;
+mod choices;
 mod decided;
 mod error;
 mod explained;
 mod gather;
 mod header_text;
 mod outcome;
+mod references;
 mod router;
 mod scoreboard;
 mod sdk;
@@ -87,6 +90,7 @@ mod snapshot;
 mod stream;
 mod told;
 mod transport;
+mod watch;
 
 pub use admission::{Allowance, AllowanceFacts, Need, OverLimit, Reservation, Used};
 pub use call::Call;

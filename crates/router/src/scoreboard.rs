@@ -1,15 +1,21 @@
 //! What has been observed of every deployment: failures, cooldowns, calls in flight. Kept by
 //! deployment id, so it survives a change of configuration; read through [`Signals`].
 //!
+//! A failure that its caller's choices explain does not come here (`choices.rs`). What is left may still be one
+//! caller's doing: failures of a single caller cool nothing that answers others, and behind a wildcard those of a
+//! name that never was answered count only against that name.
+//!
 //! Two rules say when a deployment cools down (contract: retries and fallbacks, §3): LiteLLM's
 //! default, by class of error and share of failures in a minute; and `allowed_fails`, by number of
 //! failures within a cooldown window.
 
+mod callers;
+mod models;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,9 +25,9 @@ use tagrail_routing::{DeploymentIndex, Moment, Observed, Rules, Signals};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// Concrete models of one wildcard deployment that may cool at the same time; beyond it, the one
-/// that is back soonest is forgotten.
-const COOLING_MODELS: usize = 256;
+use self::callers::Callers;
+use self::models::Models;
+
 /// Failures of a single deployment count only in this quantity (`SINGLE_DEPLOYMENT_TRAFFIC_FAILURE_THRESHOLD`).
 const SINGLE_DEPLOYMENT_REQUESTS: u64 = 1000;
 /// `DEFAULT_FAILURE_THRESHOLD_MINIMUM_REQUESTS`.
@@ -39,10 +45,10 @@ pub(crate) struct Scoreboard {
 pub(crate) struct State {
     /// Moment in ms; 0 is never.
     cooling_until: AtomicU64,
-    /// Whether `models` holds anything: spares the lock on the way of every call.
-    any_models: AtomicBool,
-    /// Cooldowns of concrete models behind a wildcard (row D8).
-    models: Mutex<HashMap<String, u64>>,
+    /// Concrete models behind a wildcard (row D8).
+    models: Models,
+    /// Who had answers and who had failures lately.
+    callers: Callers,
     /// Requests of the running minute: minute, successes and failures in one word.
     minute: AtomicU64,
     /// Failures of the running `allowed_fails` window: its start and their number.
@@ -62,6 +68,8 @@ pub(crate) struct Failure<'a> {
     pub(crate) group_size: usize,
     /// The concrete model, behind a wildcard.
     pub(crate) captured: Option<&'a str>,
+    /// Whose call it was; see [`crate::choices::caller_mark`].
+    pub(crate) caller: u32,
 }
 
 impl Scoreboard {
@@ -107,8 +115,8 @@ impl State {
     fn new(max_parallel: Option<u32>) -> State {
         State {
             cooling_until: AtomicU64::new(0),
-            any_models: AtomicBool::new(false),
-            models: Mutex::default(),
+            models: Models::default(),
+            callers: Callers::default(),
             minute: AtomicU64::new(0),
             window: Mutex::default(),
             max_parallel,
@@ -121,32 +129,33 @@ impl State {
         let copy = |count: &AtomicU64| AtomicU64::new(count.load(Ordering::Relaxed));
         self.cooling_until = copy(&known.cooling_until);
         self.minute = copy(&known.minute);
-        self.any_models = AtomicBool::new(known.any_models.load(Ordering::Relaxed));
-        self.models = Mutex::new(locked(&known.models).clone());
+        self.models = known.models.copy();
+        self.callers = known.callers.copy();
         self.window = Mutex::new(*locked(&known.window));
     }
 
     /// Until when it cools, for a model.
     pub(crate) fn cooling_until(&self, captured: Option<&str>) -> Option<Moment> {
         let whole = self.cooling_until.load(Ordering::Relaxed);
-        let model = match captured {
-            Some(model) if self.any_models.load(Ordering::Relaxed) => {
-                locked(&self.models).get(model).copied().unwrap_or(0)
-            }
-            _ => 0,
-        };
+        let model = captured.map_or(0, |model| self.models.cooling_until(model));
         let until = whole.max(model);
         (until > 0).then_some(Moment(until))
     }
 
-    /// A call went well.
-    pub(crate) fn succeeded(&self, now: Moment) {
+    /// A call of this caller went well.
+    pub(crate) fn succeeded(&self, now: Moment, caller: u32, captured: Option<&str>) {
         count(&self.minute, now, true);
+        self.callers.answered(caller, now);
+        if let Some(model) = captured {
+            self.models.answered(model);
+        }
     }
 
     /// A call failed; says for how long the deployment cools, if it does.
     pub(crate) fn failed(&self, failure: &Failure<'_>, now: Moment) -> Option<Duration> {
-        let (successes, failures) = count(&self.minute, now, false);
+        let is_stranger = failure.captured.is_some_and(|model| self.models.is_stranger(model));
+        let (successes, failures) = if is_stranger { (0, 1) } else { count(&self.minute, now, false) };
+        let is_alone = self.callers.fails_alone(failure.caller, now);
         if failure.router.disable_cooldowns || (failure.captured.is_some() && !failure.rules.wildcards_cool) {
             return None;
         }
@@ -155,11 +164,13 @@ impl State {
             return None;
         }
         let cools = match allowed_fails(failure) {
-            Some(allowed) => self.fails_in_window(now, time) > allowed,
-            None => cools_by_default(failure, successes, failures),
+            Some(allowed) if is_stranger => allowed == 0,
+            Some(allowed) => self.fails_in_window(now, time) > allowed && !is_alone,
+            None => cools_by_default(failure, successes, failures, is_alone),
         };
         cools.then(|| {
-            self.cool(failure, Moment(now.0 + u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2)), now);
+            let until = Moment(now.0 + u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2));
+            self.cool(failure, until, now, is_stranger);
             time
         })
     }
@@ -173,26 +184,17 @@ impl State {
         window.1
     }
 
-    /// Behind a wildcard only the concrete model cools, but a refused key refuses every model.
-    fn cool(&self, failure: &Failure<'_>, until: Moment, now: Moment) {
+    /// Behind a wildcard only the concrete model cools, but a refused key refuses every model: unless others
+    /// are answered, and it is the name that is refused.
+    fn cool(&self, failure: &Failure<'_>, until: Moment, now: Moment, is_stranger: bool) {
+        let extended = |end| deadline(end, until.0, now.0, failure.rules);
         match failure.captured {
-            Some(model) if failure.error.kind != ErrorKind::Authentication => {
-                let mut models = locked(&self.models);
-                models.retain(|_, end| *end > now.0);
-                if models.len() >= COOLING_MODELS
-                    && let Some(soonest) =
-                        models.iter().min_by_key(|(_, end)| **end).map(|(name, _)| name.clone())
-                {
-                    models.remove(&soonest);
-                }
-                let end = models.entry(model.to_owned()).or_insert(0);
-                *end = deadline(*end, until.0, now.0, failure.rules);
-                self.any_models.store(true, Ordering::Relaxed);
+            Some(model) if is_stranger || failure.error.kind != ErrorKind::Authentication => {
+                self.models.cool(model, now.0, extended);
             }
             _ => {
-                let _ = self.cooling_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |end| {
-                    Some(deadline(end, until.0, now.0, failure.rules))
-                });
+                let cooling = &self.cooling_until;
+                let _ = cooling.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |end| Some(extended(end)));
             }
         }
     }
@@ -239,14 +241,16 @@ fn allowed_fails(failure: &Failure<'_>) -> Option<u32> {
     (failure.rules.allowed_fails_as_written || allowed != 3).then_some(allowed)
 }
 
-fn cools_by_default(failure: &Failure<'_>, successes: u64, failures: u64) -> bool {
+fn cools_by_default(failure: &Failure<'_>, successes: u64, failures: u64, is_alone: bool) -> bool {
     let requests = successes + failures;
     let single = failure.group_size < 2;
     let hopeless = successes == 0 && requests >= SINGLE_DEPLOYMENT_REQUESTS;
     match failure.error.kind {
-        ErrorKind::Authentication | ErrorKind::NotFound => true,
+        ErrorKind::Authentication => true,
+        ErrorKind::NotFound => !is_alone,
         ErrorKind::RateLimit => !single || hopeless,
         _ if single => hopeless,
+        _ if is_alone => false,
         _ => requests >= MINIMUM_REQUESTS && failures * 2 > requests,
     }
 }

@@ -12,6 +12,7 @@ use tagrail_routing::{
     Access, Decision, DeploymentIndex, DeploymentSpec, Moment, Reservations, Reserved, RoutingTable,
 };
 
+use crate::choices::Choices;
 use crate::header_text::header_text;
 use crate::scoreboard::{Board, Failure, Scoreboard, State};
 use crate::{Caller, Recorder};
@@ -97,15 +98,20 @@ impl Snapshot {
         &self.board.0[index.slot()]
     }
 
-    /// A deployment that was chosen by this decision has failed.
+    /// A deployment that was chosen by this decision has failed. It is noted, unless what its caller chose explains
+    /// it.
     pub(crate) fn note_failure(
         &self,
         decision: &Decision,
         deployment: DeploymentIndex,
         error: &UpstreamError,
         now: Moment,
+        choices: Choices<'_>,
         recorder: &dyn Recorder,
     ) {
+        if choices.explain(error) {
+            return;
+        }
         let failure = Failure {
             error,
             settings: self.deployment(deployment),
@@ -113,6 +119,7 @@ impl Snapshot {
             rules: self.table.rules(),
             group_size: decision.group_size(),
             captured: decision.captured(),
+            caller: choices.caller,
         };
         if let Some(time) = self.state(deployment).failed(&failure, now) {
             recorder.cooled(&self.spec(deployment).id, time);

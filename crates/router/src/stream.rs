@@ -23,6 +23,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use crate::account::{Account, Spent};
 use crate::attempt::Terms;
+use crate::choices::Choices;
 use crate::transport::Lease;
 
 /// How long the end of a connection's reply is waited for behind its last event, so that the
@@ -70,7 +71,12 @@ impl Opened {
                     self.ended = true;
                     Ok(())
                 }
-                Ok(data) => self.coder.push(data, &mut self.out),
+                Ok(data) => {
+                    if let Some(lease) = &self.lease {
+                        lease.delivered();
+                    }
+                    self.coder.push(data, &mut self.out)
+                }
                 // Trailers say nothing to the client.
                 Err(_) => Ok(()),
             },
@@ -121,6 +127,8 @@ pub(crate) struct StreamTerms {
     pub(crate) charged_by: Terms,
     /// Places for what is read on.
     pub(crate) readers: Arc<Semaphore>,
+    /// What its caller chose.
+    pub(crate) choices: Choices<'static>,
     /// The request's body, where tokens are estimated by it should the upstream not count them.
     pub(crate) asked: Option<Envelope>,
     /// Longest wait for the next bytes.
@@ -265,15 +273,20 @@ impl Live {
     /// A deployment has done well when its stream was whole, or was left by the client.
     fn score(&self, error: Option<&UpstreamError>, now: Instant) {
         let (snapshot, deployment) = (self.account.snapshot(), self.terms.deployment);
+        let choices = self.terms.choices;
         let (then, moment) = self.terms.opened;
         let past = now.saturating_duration_since(then).as_millis();
         let moment = Moment(moment.0.saturating_add(u64::try_from(past).unwrap_or(u64::MAX)));
         match (error, &self.decision) {
             (Some(error), Some(decision)) => {
-                snapshot.note_failure(decision, deployment, error, moment, self.account.recorder());
+                snapshot.note_failure(decision, deployment, error, moment, choices, self.account.recorder());
             }
             (Some(_), None) => {}
-            (None, _) => snapshot.state(deployment).succeeded(moment),
+            (None, _) if choices.steers => {}
+            (None, decision) => {
+                let captured = decision.as_ref().and_then(Decision::captured);
+                snapshot.state(deployment).succeeded(moment, choices.caller, captured);
+            }
         }
     }
 

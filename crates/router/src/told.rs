@@ -104,7 +104,16 @@ impl CallError {
         let CallError { operation, caller, in_process, .. } = self;
         let (snapshot, model) = (&*self.snapshot, &*self.model);
         let refused = Refused { operation: *operation, snapshot, model, caller, in_process: *in_process };
-        refused.told(&self.refusal)
+        let told = refused.told(&self.refusal);
+        if !self.exhausted {
+            return told;
+        }
+        let ended = format!(
+            "The call ended after {} attempts (router_settings.max_attempts_per_call).",
+            snapshot.router.max_attempts_per_call
+        );
+        let help = told.help.as_ref().map_or_else(|| ended.clone(), |help| format!("{ended} {help}"));
+        Told { help: Some(help), ..told }
     }
 }
 

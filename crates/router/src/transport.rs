@@ -8,13 +8,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -30,6 +31,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::gather::Gather;
+use crate::watch::{LONGEST_EMPTY, Socket, Watched, Wire};
 
 /// Longest wait for a connection, TLS and proxy included.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -38,14 +40,21 @@ const IDLE: Duration = Duration::from_secs(50);
 /// Idle connections kept per endpoint and runtime.
 const KEPT: usize = 512;
 /// Largest head of a reply, and most that is read ahead of a slow client.
-const READ_AHEAD: usize = 256 * 1024;
+pub(crate) const READ_AHEAD: usize = 256 * 1024;
+/// An upstream that has not shown that it keeps connections open gets this time to close one behind its answer,
+/// before the connection is used again.
+const REST: Duration = Duration::from_millis(100);
+/// So many connections in a row have to serve a second request, until every connection is used again at once.
+const PROVEN: u32 = 4;
+/// Beyond so many endpoints, those without connections are forgotten: callers may be allowed to name them.
+const ENDPOINTS: usize = 256;
 
 /// Why no reply came.
 #[derive(Debug)]
 pub(crate) enum TransportError {
     /// No connection: refused, unresolved, TLS, proxy.
     Connect(String),
-    /// A kept connection had been closed meanwhile and nothing was sent; a fresh one may do.
+    /// A kept connection had been closed meanwhile and the request was not read; a fresh one may do.
     Stale,
     /// The connection broke before the head of the reply. The upstream may have begun to work.
     Broken(String),
@@ -66,6 +75,16 @@ pub(crate) struct Way {
 #[derive(Default)]
 struct Pool {
     idle: Mutex<Vec<Connection>>,
+    standing: Standing,
+}
+
+/// Whether an endpoint keeps its connections open behind an answer, as far as it has shown.
+#[derive(Default)]
+struct Standing {
+    /// Connections that served a second request since one was closed behind its first.
+    kept: AtomicU32,
+    /// Whether one was closed behind its first answer, without a word, since as many as [`PROVEN`] were kept.
+    closes: AtomicBool,
 }
 
 struct Connection {
@@ -74,6 +93,11 @@ struct Connection {
     /// Where its task runs.
     runtime: Id,
     idle_since: Instant,
+    wire: Arc<Wire>,
+    /// Replies read to their end.
+    answers: u32,
+    /// What the last reply says of it.
+    promise: Promise,
     /// Plain requests to a proxy name the whole URL.
     absolute: Option<(Authority, Option<HeaderValue>)>,
 }
@@ -84,6 +108,14 @@ pub(crate) struct Ready {
     connection: Connection,
     /// It has served before, and may have been closed meanwhile.
     reused: bool,
+}
+
+/// What a reply says of its connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    Nothing,
+    KeepAlive,
+    Close,
 }
 
 /// A connection in use. Given back when its reply was read to the end; otherwise closed, which is
@@ -124,10 +156,13 @@ impl Transport {
 
     fn pool(&self, endpoint: &Endpoint) -> Arc<Pool> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        match pools.get(endpoint) {
-            Some(pool) => pool.clone(),
-            None => pools.entry(endpoint.clone()).or_default().clone(),
+        if let Some(pool) = pools.get(endpoint) {
+            return pool.clone();
         }
+        if pools.len() >= ENDPOINTS {
+            pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.has_open());
+        }
+        pools.entry(endpoint.clone()).or_default().clone()
     }
 }
 
@@ -142,16 +177,24 @@ impl Ready {
         let Ready { pool, mut connection, reused } = self;
         async move {
             connection.address(&mut request);
+            connection.wire.begin(reused);
             match connection.sender.try_send_request(request).await {
-                Ok(reply) => Ok((reply, Lease { pool, connection: Some(connection) })),
+                Ok(reply) => {
+                    connection.wire.delivered();
+                    connection.promise = Promise::of(&reply);
+                    Ok((reply, Lease { pool, connection: Some(connection) }))
+                }
                 Err(mut failed) => {
                     connection.task.abort();
-                    // Whoever has the request again has not sent it. In every other case a second
-                    // try may be a second call for the upstream: that is for the retries to decide.
-                    if reused && failed.take_message().is_some() {
+                    if reused && connection.answers == 1 {
+                        pool.standing.closed();
+                    }
+                    // In every other case a second try may be a second call for the upstream: that is for the
+                    // retries to decide.
+                    if reused && (failed.take_message().is_some() || connection.wire.is_unread()) {
                         return Err(TransportError::Stale);
                     }
-                    Err(TransportError::Broken(failed.into_error().to_string()))
+                    Err(TransportError::Broken(connection.broken(&failed.into_error())))
                 }
             }
         }
@@ -159,7 +202,7 @@ impl Ready {
 }
 
 impl Pool {
-    /// The connection used last that is still open: the warmest.
+    /// The connection used last that is open and may be used: the warmest.
     fn take(&self, now: Instant) -> Option<Connection> {
         let runtime = Handle::current().id();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,17 +210,85 @@ impl Pool {
         while at > 0 {
             at -= 1;
             let known = &idle[at];
-            if known.sender.is_closed() || now.saturating_duration_since(known.idle_since) > IDLE {
-                idle.swap_remove(at).task.abort();
-            } else if known.runtime == runtime && known.sender.is_ready() {
+            if known.is_over(now) {
+                let over = idle.swap_remove(at);
+                self.note_closed(&over);
+                over.task.abort();
+            } else if known.runtime == runtime && known.sender.is_ready() && self.may_use(known, now) {
                 return Some(idle.swap_remove(at));
             }
         }
         None
     }
+
+    /// An upstream that closes its connections behind its answers, and does not say so, may not have done it
+    /// yet: a request that meets the close is lost.
+    fn may_use(&self, known: &Connection, now: Instant) -> bool {
+        known.answers > 1
+            || self.standing.is_good()
+            || (known.promise == Promise::KeepAlive && !self.standing.closes.load(Ordering::Relaxed))
+            || now.saturating_duration_since(known.idle_since) >= REST
+    }
+
+    /// The other side has closed a connection that was to be kept.
+    fn note_closed(&self, connection: &Connection) {
+        if connection.answers == 1 && connection.sender.is_closed() {
+            self.standing.closed();
+        }
+    }
+
+    fn has_open(&self) -> bool {
+        let now = Instant::now();
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.iter().any(|known| !known.is_over(now))
+    }
+}
+
+impl Standing {
+    fn is_good(&self) -> bool {
+        self.kept.load(Ordering::Relaxed) >= PROVEN
+    }
+
+    fn kept(&self) {
+        if self.kept.fetch_add(1, Ordering::Relaxed) + 1 >= PROVEN {
+            self.closes.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn closed(&self) {
+        self.kept.store(0, Ordering::Relaxed);
+        self.closes.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Promise {
+    fn of(reply: &Response<Incoming>) -> Promise {
+        let says = |value: &HeaderValue, word: &str| {
+            let text = value.to_str().unwrap_or_default();
+            text.split(',').any(|said| said.trim().eq_ignore_ascii_case(word))
+        };
+        match reply.headers().get(header::CONNECTION) {
+            Some(value) if says(value, "close") => Promise::Close,
+            Some(value) if says(value, "keep-alive") => Promise::KeepAlive,
+            _ if reply.version() < Version::HTTP_11 => Promise::Close,
+            _ => Promise::Nothing,
+        }
+    }
 }
 
 impl Connection {
+    fn is_over(&self, now: Instant) -> bool {
+        self.sender.is_closed() || now.saturating_duration_since(self.idle_since) > IDLE
+    }
+
+    /// Why no reply came.
+    fn broken(&self, error: &hyper::Error) -> String {
+        if self.wire.is_flooded() {
+            return format!("{} KiB without an answer: interim responses or padding", LONGEST_EMPTY / 1024);
+        }
+        error.to_string()
+    }
+
     fn address(&self, request: &mut Request<Pieces>) {
         let Some((authority, authorization)) = &self.absolute else { return };
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -193,13 +304,31 @@ impl Connection {
 }
 
 impl Lease {
+    /// A part of the reply's body has come.
+    pub(crate) fn delivered(&self) {
+        if let Some(connection) = &self.connection {
+            connection.wire.delivered();
+        }
+    }
+
     /// The reply was read to its end: others may use the connection.
     pub(crate) fn give_back(mut self, now: Instant) {
         let Some(mut connection) = self.connection.take() else { return };
-        if connection.sender.is_closed() {
+        connection.answers += 1;
+        if connection.promise == Promise::Close {
+            connection.task.abort();
             return;
         }
+        if connection.sender.is_closed() {
+            self.pool.note_closed(&connection);
+            return;
+        }
+        if connection.answers == 2 {
+            self.pool.standing.kept();
+        }
         connection.idle_since = now;
+        connection.wire.delivered();
+        connection.wire.idle();
         let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < KEPT {
             idle.push(connection);
@@ -329,16 +458,19 @@ async fn handshake<T>(
     absolute: Option<(Authority, Option<HeaderValue>)>,
 ) -> Result<Connection, String>
 where
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + Socket + Send + Unpin + 'static,
 {
-    let made = http1::Builder::new().max_buf_size(READ_AHEAD).handshake(TokioIo::new(Gather(stream))).await;
+    let wire = Arc::<Wire>::default();
+    let stream = Watched::new(Gather(stream), wire.clone());
+    let made = http1::Builder::new().max_buf_size(READ_AHEAD).handshake(TokioIo::new(stream)).await;
     let (sender, connection) = made.map_err(|error| error.to_string())?;
     let task = tokio::spawn(async move {
         // What goes wrong here is told to whoever waits for the reply.
         let _ = connection.await;
     });
     let (task, runtime) = (task.abort_handle(), Handle::current().id());
-    Ok(Connection { sender, task, runtime, idle_since: Instant::now(), absolute })
+    let (idle_since, promise) = (Instant::now(), Promise::Nothing);
+    Ok(Connection { sender, task, runtime, idle_since, wire, answers: 0, promise, absolute })
 }
 
 /// A request body in pieces of known length.

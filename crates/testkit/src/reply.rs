@@ -19,6 +19,7 @@ pub struct Reply {
     at_piece: Vec<(usize, Fault)>,
     pace: Option<Duration>,
     close: bool,
+    at_end: Vec<Step>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ enum Content {
     Endless(Bytes),
     /// Not even HTTP.
     Raw(Bytes),
+    /// The same without end: first these bytes, then those over and over.
+    RawForever(Bytes, Bytes),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +73,7 @@ impl Default for Reply {
             at_piece: Vec::new(),
             pace: None,
             close: false,
+            at_end: Vec::new(),
         }
     }
 }
@@ -119,6 +123,11 @@ impl Reply {
     /// These bytes instead of an HTTP response, then the connection is closed.
     pub fn raw(bytes: impl Into<Bytes>) -> Reply {
         Reply { content: Content::Raw(bytes.into()), close: true, ..Reply::default() }
+    }
+
+    /// `start` instead of an HTTP response, then `again` until nobody takes it any more.
+    pub fn raw_forever(start: impl Into<Bytes>, again: impl Into<Bytes>) -> Reply {
+        Reply { content: Content::RawForever(start.into(), again.into()), ..Reply::default() }
     }
 
     /// The connection is reset before a byte of the reply.
@@ -200,12 +209,30 @@ impl Reply {
         self
     }
 
+    /// Closes the connection after the reply, without having said so, once `pause` is over.
+    #[must_use]
+    pub fn hang_up(mut self, pause: Duration) -> Reply {
+        self.at_end.extend([Step::Pause(pause), Step::Close]);
+        self
+    }
+
+    /// Resets the connection after the reply, without having said so.
+    #[must_use]
+    pub fn reset_at_end(mut self) -> Reply {
+        self.at_end.push(Step::Reset);
+        self
+    }
+
     /// The steps that play this reply to a request.
     pub(crate) fn steps(&self, request: &Received) -> Vec<Step> {
         let mut steps: Vec<Step> = self.before_head.iter().cloned().collect();
         let (status, content_type, pieces, stream) = match &self.content {
             Content::Raw(bytes) => {
                 steps.extend([Step::Write(bytes.clone()), Step::Close]);
+                return steps;
+            }
+            Content::RawForever(start, again) => {
+                steps.extend([Step::Write(start.clone()), Step::WriteForever(again.clone())]);
                 return steps;
             }
             Content::Answer(text) => {
@@ -238,6 +265,7 @@ impl Reply {
         if chunked {
             steps.push(Step::Write(Bytes::from_static(b"0\r\n\r\n")));
         }
+        steps.extend(self.at_end.iter().cloned());
         steps.extend(self.close.then_some(Step::Close));
         steps
     }

@@ -13,6 +13,7 @@ pub(crate) const ROUTER: Section = Section {
         "tag_routing_prefix",
         "num_retries",
         "max_fallbacks",
+        "max_attempts_per_call",
         "timeout",
         "stream_timeout",
         "retry_after",

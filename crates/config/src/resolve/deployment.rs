@@ -16,6 +16,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) defaults: Option<&'a Map>,
     /// `litellm_settings.drop_params`.
     pub(super) drop_params: bool,
+    /// `general_settings.allow_client_side_credentials`.
+    pub(super) client_credentials: bool,
     /// `LITELLM_ENVIRONMENT`.
     pub(super) environment: Option<String>,
 }

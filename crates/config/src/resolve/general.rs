@@ -42,6 +42,7 @@ pub(super) fn read(
         max_body_bytes,
         max_bytes_in_flight: in_flight.unwrap_or(BYTES_IN_FLIGHT.max(max_body_bytes.saturating_mul(4))),
         strict: reader.flag("strict_config").unwrap_or(false),
+        client_credentials: reader.flag("allow_client_side_credentials").unwrap_or(false),
         metrics_need_key: router.metrics_need_key,
         request_arrival_timeout: reader.seconds("request_arrival_timeout").unwrap_or(Duration::from_secs(60)),
         max_connections: reader.count("max_connections").map_or(10_000, |count| count as usize),

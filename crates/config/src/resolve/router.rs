@@ -13,6 +13,9 @@ use crate::node::{Entry, Map, Node, Value};
 use crate::reading::Reader;
 use crate::settings::{AllowedFails, RetryPolicy, RouterSettings};
 
+/// Attempts of one call, where `max_attempts_per_call` says nothing.
+const MOST_ATTEMPTS: u32 = 20;
+
 /// LiteLLM's strategies. Only the first is here yet.
 const STRATEGIES: &[&str] = &[
     "simple-shuffle",
@@ -123,6 +126,7 @@ fn settings(reader: &mut Reader<'_, '_>, module: &Module, environment: &Environm
         num_retries: reader.count("num_retries").or(module.num_retries).unwrap_or(2),
         max_fallbacks: depth
             .unwrap_or_else(|| constant("ROUTER_MAX_FALLBACKS").map_or(5, |depth| depth as u32)),
+        max_attempts_per_call: attempts(reader),
         timeout: reader
             .seconds("timeout")
             .or(module.timeout)
@@ -138,6 +142,20 @@ fn settings(reader: &mut Reader<'_, '_>, module: &Module, environment: &Environm
         disable_cooldowns: reader.flag("disable_cooldowns").unwrap_or(false),
         weighted_failover: reader.flag("enable_weighted_failover").unwrap_or(false),
     }
+}
+
+/// `max_attempts_per_call`. With 0 no call could be made.
+fn attempts(reader: &mut Reader<'_, '_>) -> u32 {
+    let written = reader.count("max_attempts_per_call");
+    if written != Some(0) {
+        return written.unwrap_or(MOST_ATTEMPTS);
+    }
+    if let Some(entry) = reader.entry("max_attempts_per_call") {
+        let message = "`max_attempts_per_call` must be at least 1".to_owned();
+        let help = format!("leave it out for {MOST_ATTEMPTS}");
+        reader.reject("bad-value", entry.value.at, message, Some(help));
+    }
+    MOST_ATTEMPTS
 }
 
 fn strategy(reader: &mut Reader<'_, '_>) {

@@ -38,7 +38,7 @@ pub(super) fn read(
         extra_headers,
         defaults: call_defaults(reader, params),
         drop_params: reader.flag("drop_params").unwrap_or(around.drop_params),
-        client_may_set: client_may_set(reader),
+        client_may_set: client_may_set(reader, around.client_credentials),
     }
 }
 
@@ -71,8 +71,22 @@ fn is_call_parameter(key: &str) -> bool {
     matches!(PARAMS.standing(key), Standing::Unknown) && !is_price(key)
 }
 
+/// What clients may send for a deployment: what it opens itself, and what `allow_client_side_credentials` opens
+/// for all.
+fn client_may_set(reader: &mut Reader<'_, '_>, all_credentials: bool) -> Vec<String> {
+    let mut names = opened(reader);
+    if all_credentials {
+        for name in ["api_key", "api_base", "base_url"] {
+            if names.iter().all(|known| known != name) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
 /// `configurable_clientside_auth_params`: names, or maps from a name to a pattern of its values.
-fn client_may_set(reader: &mut Reader<'_, '_>) -> Vec<String> {
+fn opened(reader: &mut Reader<'_, '_>) -> Vec<String> {
     let Some(entry) = reader.entry("configurable_clientside_auth_params") else { return Vec::new() };
     let Some(list) = entry.value.as_list() else {
         return reader

@@ -13,7 +13,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tagrail_providers::{Ask, Coder, Ending, Envelope, ErrorKind, Operation, Place, Prepared, UpstreamError};
-use tagrail_routing::DeploymentIndex;
+use tagrail_routing::{DeploymentIndex, Moment};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
@@ -21,6 +21,7 @@ use super::admit::Terms;
 use super::under_way::{Fetched, FetchedBody, UnderWay, Waiting, fetch};
 use super::{Attempts, Miss, Question, Walk};
 use crate::account::Spent;
+use crate::choices::Choices;
 use crate::stream::{Opened, ReplyStream, StreamTerms};
 use crate::transport::{Lease, Pieces, TransportError};
 use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot};
@@ -48,6 +49,8 @@ struct Try<'a> {
     echo: Option<Cow<'a, str>>,
     terms: Terms,
     limit: Duration,
+    choices: Choices<'a>,
+    captured: Option<&'a str>,
     began: Instant,
     /// Whether tokens are estimated where the upstream does not count them.
     estimates: bool,
@@ -68,6 +71,7 @@ impl<'a> Attempts<'a> {
         self.account.attempt(deployment, || walk.decided(&snapshot.table, question, self.groups));
         question.call.admitted_by(&settings.target).map_err(|error| Miss::Unfit(Refusal::Body(error)))?;
         let upstream_model = snapshot.table.upstream_model(decision, deployment);
+        self.attempts += 1;
         let mock = question.call.mock_response();
         if let Some(text) = mock.as_deref().or(settings.mock_response.as_deref()) {
             return self.mocked(question, decision, deployment, &upstream_model, text);
@@ -95,6 +99,8 @@ impl<'a> Attempts<'a> {
             echo: self.echo(question),
             terms,
             limit,
+            choices: self.choices(question, deployment),
+            captured: decision.captured(),
             began: Instant::now(),
             estimates: self.account.estimates(),
         };
@@ -124,7 +130,9 @@ impl<'a> Attempts<'a> {
     }
 
     async fn converse(&mut self, attempt: &Try<'_>) -> Result<Answer, Miss> {
+        self.unasked = true;
         let permit = attempt.permit().await;
+        self.unasked = false;
         let head = self.head(attempt, permit).await?;
         let answer = if attempt.is_whole() {
             self.whole(attempt, head).await
@@ -193,7 +201,7 @@ impl<'a> Attempts<'a> {
         let Head { parts, body, lease, mut coder } = head;
         let body = match body {
             FetchedBody::Read(body) => body,
-            FetchedBody::Open(body) => read(body, LONGEST_REPLY).await,
+            FetchedBody::Open(body) => read(body, &lease, LONGEST_REPLY).await,
         };
         let body = match body {
             Err(error) => return Err(attempt.broken(&format!("the reply broke off: {error}"))),
@@ -207,7 +215,7 @@ impl<'a> Attempts<'a> {
         let spent = charged.warned(attempt.snapshot, attempt.deployment);
         self.account.settle_whole(spent, now);
         let Spent { usage, cost, .. } = spent;
-        attempt.snapshot.state(attempt.deployment).succeeded(self.router.moment(now));
+        attempt.succeeded(self.router.moment(now));
         let facts = Facts { usage, cost, ..attempt.facts(parts.headers, self.account.started(), now) };
         Ok(Answer { facts, body: AnswerBody::Whole(pieces) })
     }
@@ -231,6 +239,7 @@ impl<'a> Attempts<'a> {
             deployment: attempt.deployment,
             charged_by: attempt.terms,
             readers: self.router.readers().clone(),
+            choices: attempt.choices.of_reply(),
             asked: attempt.asked().cloned(),
             patience: attempt.limit,
             opened: (now, self.router.moment(now)),
@@ -240,19 +249,26 @@ impl<'a> Attempts<'a> {
         Ok(Answer { facts, body: AnswerBody::Stream(Box::new(stream)) })
     }
 
-    /// One attempt's limit: the call's own, the deployment's, the router's.
+    /// One attempt's limit: the call's own, else the configured one.
     fn time_limit(&self, question: Question<'_>, deployment: DeploymentIndex) -> Duration {
+        question.call.timeout().unwrap_or_else(|| self.configured_limit(question, deployment))
+    }
+
+    /// The deployment's limit, else the router's.
+    fn configured_limit(&self, question: Question<'_>, deployment: DeploymentIndex) -> Duration {
         let settings = self.snapshot.deployment(deployment);
         let router = &self.snapshot.router;
         let stream = question.call.envelope.stream();
         let of_stream = |time: Option<Duration>| time.filter(|_| stream);
-        question
-            .call
-            .timeout()
-            .or_else(|| of_stream(settings.stream_timeout))
+        of_stream(settings.stream_timeout)
             .or(settings.timeout)
             .or_else(|| of_stream(router.stream_timeout))
             .unwrap_or(router.timeout)
+    }
+
+    /// What the caller chose for its call at a deployment.
+    pub(super) fn choices<'q>(&self, question: Question<'q>, deployment: DeploymentIndex) -> Choices<'q> {
+        Choices::of(question.call, self.configured_limit(question, deployment))
     }
 
     /// What replies carry in `model`: the name asked for. A whole reply of a fallback, and of a path
@@ -288,6 +304,13 @@ impl<'a> Try<'a> {
     fn is_whole(&self) -> bool {
         let call = self.question.call;
         !call.envelope.stream() || call.operation == Operation::Embeddings
+    }
+
+    /// Notes an answer for the deployment.
+    fn succeeded(&self, moment: Moment) {
+        if !self.choices.steers {
+            self.snapshot.state(self.deployment).succeeded(moment, self.choices.caller, self.captured);
+        }
     }
 
     /// Waits while `max_parallel_requests` are under way.
@@ -342,7 +365,7 @@ impl<'a> Try<'a> {
 /// Reads what an upstream says that does not answer.
 async fn refused(Head { parts, body, lease, coder }: Head) -> Miss {
     let (text, rest) = match body {
-        FetchedBody::Open(body) => read(body, LONGEST_ERROR).await.unwrap_or_default(),
+        FetchedBody::Open(body) => read(body, &lease, LONGEST_ERROR).await.unwrap_or_default(),
         FetchedBody::Read(read) => read.unwrap_or_default(),
     };
     if rest == Rest::None {
@@ -397,13 +420,18 @@ pub(super) enum Rest {
 }
 
 /// Reads a body up to a length. One frame is handed on as it came.
-pub(super) async fn read(mut body: Incoming, most: usize) -> Result<(Bytes, Rest), hyper::Error> {
+pub(super) async fn read(
+    mut body: Incoming,
+    lease: &Lease,
+    most: usize,
+) -> Result<(Bytes, Rest), hyper::Error> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(most);
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
     let mut rest = Rest::None;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
+        lease.delivered();
         if first.is_empty() && more.is_empty() {
             first = data;
         } else {

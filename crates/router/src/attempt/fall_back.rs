@@ -53,6 +53,9 @@ impl<'a> Attempts<'a> {
                 if matches!(turn, Turn::Skip) {
                     continue;
                 }
+                if !self.may_attempt() {
+                    break;
+                }
                 tried += 1;
                 if let Some(mut answer) = self.step(question, &step, turn).await {
                     answer.facts.fallbacks = tried;

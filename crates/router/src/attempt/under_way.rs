@@ -70,7 +70,7 @@ pub(super) fn fetch(
         let (reply, lease) = sent.await?;
         let (parts, body) = reply.into_parts();
         let body = if is_whole && parts.status.is_success() {
-            FetchedBody::Read(read(body, LONGEST_REPLY).await)
+            FetchedBody::Read(read(body, &lease, LONGEST_REPLY).await)
         } else {
             FetchedBody::Open(body)
         };

@@ -8,7 +8,8 @@ use tagrail_config::{Resolved, load_text};
 use tagrail_providers::{ErrorKind, UpstreamError};
 use tagrail_routing::Moment;
 
-use super::{COOLING_MODELS, Failure, Scoreboard, State};
+use super::models::COOLING_MODELS;
+use super::{Failure, Scoreboard, State};
 
 /// One deployment's state under a configuration.
 struct Case {
@@ -16,6 +17,7 @@ struct Case {
     state: std::sync::Arc<State>,
     group_size: usize,
     captured: Option<&'static str>,
+    caller: u32,
 }
 
 impl Case {
@@ -29,7 +31,7 @@ impl Case {
         });
         let loaded = load_text(&config.to_string(), Path::new("test.yaml"), &|_| None);
         let resolved = loaded.resolved.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
-        Case { resolved, state: Scoreboard::new().state("a", None), group_size: 2, captured: None }
+        Case { resolved, state: Scoreboard::new().state("a", None), group_size: 2, captured: None, caller: 0 }
     }
 
     fn fails(&self, error: &UpstreamError, at: u64) -> Option<Duration> {
@@ -40,6 +42,7 @@ impl Case {
             rules: self.resolved.table.rules(),
             group_size: self.group_size,
             captured: self.captured,
+            caller: self.caller,
         };
         self.state.failed(&failure, Moment(at))
     }
@@ -88,7 +91,7 @@ fn server_errors_cool_at_more_than_half_of_five_within_a_minute() {
     let case = Case::new(json!({}), json!({}));
     let broken = error(ErrorKind::Internal, 500);
     for _ in 0..2 {
-        case.state.succeeded(Moment(1));
+        case.state.succeeded(Moment(1), 0, None);
         assert_eq!(case.fails(&broken, 1), None, "too few requests");
     }
     assert!(case.fails(&broken, 1).is_some(), "3 of 5");
@@ -189,8 +192,76 @@ fn the_table_of_cooling_models_is_bounded() {
         case.captured = Some(Box::leak(format!("m{number}").into_boxed_str()));
         case.fails(&limited, 1 + number as u64);
     }
-    assert_eq!(super::locked(&case.state.models).len(), COOLING_MODELS);
+    assert_eq!(case.state.models.count(), COOLING_MODELS);
     assert!(case.until().is_some(), "the last one is there");
     case.captured = Some("m0");
     assert_eq!(case.until(), None, "the one back soonest was forgotten");
+}
+
+#[test]
+fn failures_of_one_caller_cool_nothing_that_answers_others() {
+    let mut case = Case::new(json!({}), json!({}));
+    let broken = error(ErrorKind::Internal, 500);
+    case.state.succeeded(Moment(1), 1, None);
+    case.caller = 2;
+    for at in 0..50 {
+        assert_eq!(case.fails(&broken, 1 + at), None, "another caller was answered");
+    }
+    assert_eq!(case.fails(&error(ErrorKind::NotFound, 404), 60), None);
+    case.caller = 1;
+    assert!(case.fails(&broken, 61).is_some(), "two callers fail");
+}
+
+#[test]
+fn failures_of_the_only_caller_count() {
+    let mut case = Case::new(json!({"allowed_fails": 1}), json!({}));
+    case.caller = 7;
+    case.state.succeeded(Moment(1), 7, None);
+    let broken = error(ErrorKind::Internal, 500);
+    assert_eq!(case.fails(&broken, 2), None);
+    assert!(case.fails(&broken, 3).is_some());
+}
+
+#[test]
+fn answers_to_others_are_forgotten_after_two_minutes() {
+    let mut case = Case::new(json!({"allowed_fails": 0}), json!({}));
+    case.state.succeeded(Moment(1), 1, None);
+    case.caller = 2;
+    let broken = error(ErrorKind::Internal, 500);
+    assert_eq!(case.fails(&broken, 90_000), None);
+    assert!(case.fails(&broken, 120_000).is_some());
+}
+
+#[test]
+fn names_that_were_never_answered_do_not_count_against_those_that_were() {
+    let mut case = Case::new(json!({}), json!({}));
+    case.state.succeeded(Moment(1), 0, Some("real"));
+    let broken = error(ErrorKind::Internal, 500);
+    case.captured = Some("made-up");
+    for _ in 0..50 {
+        assert_eq!(case.fails(&broken, 2), None);
+    }
+    assert!(case.fails(&error(ErrorKind::Authentication, 401), 2).is_some());
+    assert!(case.until().is_some(), "the name itself cools");
+    case.captured = Some("real");
+    assert_eq!(case.until(), None, "a key that serves others is not at fault");
+    assert_eq!(case.fails(&broken, 3), None, "the first failure of two requests");
+    assert!(case.fails(&error(ErrorKind::Authentication, 401), 3).is_some());
+    case.captured = Some("other");
+    assert!(case.until().is_some(), "a key that is refused for a known name is");
+}
+
+#[test]
+fn made_up_names_do_not_end_the_cooldown_of_a_real_one() {
+    let mut case = Case::new(json!({}), json!({}));
+    case.state.succeeded(Moment(1), 0, Some("real"));
+    case.captured = Some("real");
+    assert!(case.fails(&error(ErrorKind::RateLimit, 429), 1).is_some());
+    for number in 0..2 * COOLING_MODELS {
+        case.captured = Some(Box::leak(format!("made-up-{number}").into_boxed_str()));
+        case.fails(&after(ErrorKind::RateLimit, 429, 3600.0), 2);
+    }
+    assert_eq!(case.state.models.count(), COOLING_MODELS);
+    case.captured = Some("real");
+    assert_eq!(case.until(), Some(5001));
 }

@@ -73,6 +73,11 @@ impl RouterBuilder {
         self.setting("max_fallbacks", most)
     }
 
+    /// `max_attempts_per_call`: attempts of one call over retries, orders and fallbacks together; 20.
+    pub fn max_attempts_per_call(self, most: u32) -> RouterBuilder {
+        self.setting("max_attempts_per_call", most)
+    }
+
     /// `model_group_alias`: a name that stands for another.
     pub fn alias(mut self, alias: impl Into<String>, model: impl Into<String>) -> RouterBuilder {
         if let Value::Object(aliases) = self.router("model_group_alias", json!({})) {

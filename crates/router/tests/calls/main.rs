@@ -9,6 +9,7 @@
 
 mod access;
 mod admission;
+mod blame;
 mod books;
 mod cooldown;
 mod explained;
@@ -22,4 +23,5 @@ mod rig;
 mod settling;
 mod steering;
 mod streaming;
+mod upstreams;
 mod usage;

@@ -72,6 +72,7 @@ fn every_method_is_the_setting_of_its_name() {
         .content_policy_fallbacks("g", ["m"])
         .default_fallbacks(["n"])
         .max_fallbacks(4)
+        .max_attempts_per_call(11)
         .alias("nick", "g")
         .alias("other", "g")
         .cooldown_time(long)
@@ -87,7 +88,7 @@ fn every_method_is_the_setting_of_its_name() {
             "num_retries": 3, "retry_after": 2.5,
             "fallbacks": [{"g": ["h"]}, {"i": ["j", "k"]}],
             "context_window_fallbacks": [{"g": ["l"]}], "content_policy_fallbacks": [{"g": ["m"]}],
-            "default_fallbacks": ["n"], "max_fallbacks": 4,
+            "default_fallbacks": ["n"], "max_fallbacks": 4, "max_attempts_per_call": 11,
             "model_group_alias": {"nick": "g", "other": "g"},
             "cooldown_time": 90.0, "allowed_fails": 7, "disable_cooldowns": true,
             "timeout": 90.0, "stream_timeout": 2.5, "routing_mode": "litellm",
@@ -123,6 +124,7 @@ fn every_method_is_the_setting_of_its_name() {
     let settings = &by_methods.snapshot().router;
     assert_eq!((settings.retry_after, settings.timeout, settings.stream_timeout), (short, long, Some(short)));
     assert_eq!((settings.num_retries, settings.max_fallbacks, settings.cooldown_time), (3, 4, long));
+    assert_eq!(settings.max_attempts_per_call, 11);
 }
 
 #[test]
