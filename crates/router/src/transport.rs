@@ -30,6 +30,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::gather::Gather;
+use crate::idle_budget::{IdleBudget, KeptIdle};
 
 /// Longest wait for a connection, TLS and proxy included.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -37,8 +38,11 @@ const CONNECT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(50);
 /// Idle connections kept per endpoint and runtime.
 const KEPT: usize = 512;
-/// Largest head of a reply, and most that is read ahead of a slow client.
-const READ_AHEAD: usize = 256 * 1024;
+/// Largest head of a reply, and most that is read ahead of a slow client (twice: what is handed over, and what
+/// was read behind it).
+const READ_AHEAD: usize = 64 * 1024;
+/// At most, idle connections of one runtime are looked through so often for those that are over.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Why no reply came.
 #[derive(Debug)]
@@ -55,17 +59,19 @@ pub(crate) enum TransportError {
 pub(crate) struct Transport {
     way: Arc<Way>,
     pools: Mutex<HashMap<Endpoint, Arc<Pool>>>,
+    swept: Mutex<Option<Instant>>,
 }
 
 /// How the outside is reached; shared by all runtimes.
 pub(crate) struct Way {
     tls: OnceLock<Result<TlsConnector, String>>,
     proxies: Matcher,
+    budget: Arc<IdleBudget>,
 }
 
-#[derive(Default)]
 struct Pool {
     idle: Mutex<Vec<Connection>>,
+    budget: Arc<IdleBudget>,
 }
 
 struct Connection {
@@ -76,6 +82,8 @@ struct Connection {
     idle_since: Instant,
     /// Plain requests to a proxy name the whole URL.
     absolute: Option<(Authority, Option<HeaderValue>)>,
+    /// While it is idle.
+    kept: Option<KeptIdle>,
 }
 
 /// A connection in use. Given back when its reply was read to the end; otherwise closed, which is
@@ -87,7 +95,7 @@ pub(crate) struct Lease {
 
 impl Transport {
     pub(crate) fn new(way: Arc<Way>) -> Transport {
-        Transport { way, pools: Mutex::default() }
+        Transport { way, pools: Mutex::default(), swept: Mutex::default() }
     }
 
     /// The same way out, with connections of its own.
@@ -104,6 +112,9 @@ impl Transport {
         fresh: bool,
         now: Instant,
     ) -> impl Future<Output = Result<(Response<Incoming>, Lease), TransportError>> + Send + 'a {
+        if self.way.budget.is_short() {
+            self.sweep(now);
+        }
         let pool = self.pool(endpoint);
         let kept = if fresh { None } else { pool.take(now) };
         async move {
@@ -132,12 +143,37 @@ impl Transport {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         match pools.get(endpoint) {
             Some(pool) => pool.clone(),
-            None => pools.entry(endpoint.clone()).or_default().clone(),
+            None => pools.entry(endpoint.clone()).or_insert_with(|| Pool::new(&self.way.budget)).clone(),
+        }
+    }
+
+    /// Closes idle connections that are over, of endpoints too that are not called any more.
+    fn sweep(&self, now: Instant) {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP) {
+            return;
+        }
+        *swept = Some(now);
+        self.way.budget.looked_through();
+        let pools: Vec<_> =
+            self.pools.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for pool in pools {
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| {
+                let is_over = known.is_over(now);
+                if is_over {
+                    known.task.abort();
+                }
+                !is_over
+            });
         }
     }
 }
 
 impl Pool {
+    fn new(budget: &Arc<IdleBudget>) -> Arc<Pool> {
+        Arc::new(Pool { idle: Mutex::default(), budget: budget.clone() })
+    }
+
     /// The connection used last that is still open: the warmest.
     fn take(&self, now: Instant) -> Option<Connection> {
         let runtime = Handle::current().id();
@@ -146,10 +182,12 @@ impl Pool {
         while at > 0 {
             at -= 1;
             let known = &idle[at];
-            if known.sender.is_closed() || now.saturating_duration_since(known.idle_since) > IDLE {
+            if known.is_over(now) {
                 idle.swap_remove(at).task.abort();
             } else if known.runtime == runtime && known.sender.is_ready() {
-                return Some(idle.swap_remove(at));
+                let mut connection = idle.swap_remove(at);
+                connection.kept = None;
+                return Some(connection);
             }
         }
         None
@@ -157,6 +195,11 @@ impl Pool {
 }
 
 impl Connection {
+    /// Whether it is closed, or idle for too long.
+    fn is_over(&self, now: Instant) -> bool {
+        self.sender.is_closed() || now.saturating_duration_since(self.idle_since) > IDLE
+    }
+
     fn address(&self, request: &mut Request<Pieces>) {
         let Some((authority, authorization)) = &self.absolute else { return };
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -180,7 +223,10 @@ impl Lease {
         }
         connection.idle_since = now;
         let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < KEPT {
+        if idle.len() < KEPT
+            && let Some(kept) = self.pool.budget.keep()
+        {
+            connection.kept = Some(kept);
             idle.push(connection);
         }
     }
@@ -197,7 +243,7 @@ impl Drop for Lease {
 impl Way {
     /// Reads proxies from the environment. Certificates are read at the first use of TLS.
     pub(crate) fn new() -> Way {
-        Way { tls: OnceLock::new(), proxies: Matcher::from_env() }
+        Way { tls: OnceLock::new(), proxies: Matcher::from_env(), budget: IdleBudget::new() }
     }
 
     async fn open(&self, endpoint: &Endpoint) -> Result<Connection, TransportError> {
@@ -317,7 +363,7 @@ where
         let _ = connection.await;
     });
     let (task, runtime) = (task.abort_handle(), Handle::current().id());
-    Ok(Connection { sender, task, runtime, idle_since: Instant::now(), absolute })
+    Ok(Connection { sender, task, runtime, idle_since: Instant::now(), absolute, kept: None })
 }
 
 /// A request body in pieces of known length.
