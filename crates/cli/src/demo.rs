@@ -14,7 +14,7 @@ use tagrail_server::{Running, demo_upstream};
 use crate::logging::{self, Loudness};
 use crate::place::Place;
 use crate::report::{self, complain, say};
-use crate::serve::{NotStarted, cannot_listen, start, until_signal};
+use crate::serve::{NotStarted, cannot_listen, prepare_process, start, until_signal};
 
 /// What it serves.
 const CONFIG: &str = include_str!("demo.yaml");
@@ -25,6 +25,10 @@ const KEY: &str = "sk-1234";
 /// Runs until SIGTERM or Ctrl-C.
 pub(crate) fn run(port: u16) -> ExitCode {
     logging::start(Loudness::Normal);
+    let signals = match prepare_process() {
+        Ok(signals) => signals,
+        Err(status) => return status,
+    };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let loaded = match upstream() {
         Ok(upstream) => load(upstream),
@@ -44,7 +48,7 @@ pub(crate) fn run(port: u16) -> ExitCode {
         }
     };
     let status = match launch(resolved, address, &Place::in_directory(directory.path())) {
-        Ok(running) => until_signal(running),
+        Ok(running) => until_signal(running, signals),
         Err(NotStarted::Address(error)) => {
             complain(&cannot_listen(address, &error, "tagrail demo --port"));
             ExitCode::FAILURE
@@ -85,10 +89,14 @@ fn upstream() -> io::Result<SocketAddr> {
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("demo-upstream".into()).spawn(move || -> io::Result<Infallible> {
-        runtime.block_on(async {
+        let ended = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             Ok(demo_upstream::serve(listener).await)
-        })
+        });
+        if let Err(error) = &ended {
+            complain(&format!("the demo upstream has ended: {error}"));
+        }
+        ended
     })?;
     Ok(address)
 }

@@ -50,6 +50,12 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    let status = run(sifted);
+    logging::finish();
+    status
+}
+
+fn run(sifted: Sifted) -> ExitCode {
     let Sifted { arguments, notices } = sifted;
     let bare = arguments.len() == 1 && notices.is_empty();
     let flags = Flags::parse_from(arguments);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tagrail::Router;
 use tagrail_config::{Resolved, Summary};
-use tagrail_server::{Metrics, Parts, Running};
+use tagrail_server::{Metrics, Parts, Running, Signals};
 
 use crate::flags::ServeFlags;
 use crate::logging::{self, Loudness};
@@ -34,6 +34,10 @@ pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
         (false, true) => Loudness::Debug,
         (false, false) => Loudness::Normal,
     });
+    let signals = match prepare_process() {
+        Ok(signals) => signals,
+        Err(status) => return status,
+    };
     let loaded = tagrail_config::load(path, &environment);
     report::show(&loaded);
     let (verdict, count) = (loaded.verdict(), loaded.count());
@@ -68,7 +72,7 @@ pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
     match start(resolved, address, flags.num_workers, &place) {
         Ok(running) => {
             say(&format!("tagrail on http://{}: {}\n", running.address(), summary.line()));
-            until_signal(running)
+            until_signal(running, signals)
         }
         Err(NotStarted::Address(error)) => {
             complain(&cannot_listen(address, &error, "--port"));
@@ -79,6 +83,17 @@ pub(crate) fn run(flags: &ServeFlags) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Takes over signals, and raises the limit on open files.
+pub(crate) fn prepare_process() -> Result<Signals, ExitCode> {
+    if let Err(error) = tagrail_server::raise_file_limit() {
+        complain(&format!("the limit on open files cannot be raised: {error}"));
+    }
+    Signals::install().map_err(|error| {
+        complain(&format!("signals cannot be handled: {error}"));
+        ExitCode::FAILURE
+    })
 }
 
 /// Why the server does not run.
@@ -97,6 +112,7 @@ pub(crate) fn start(
     place: &Place,
 ) -> Result<Running, NotStarted> {
     let metrics = Arc::new(Metrics::new());
+    logging::count_in(metrics.clone());
     let router = Router::new(resolved, metrics.clone());
     let ledger = place.ledger(&router, &metrics).map_err(NotStarted::Ledger)?;
     tagrail_server::serve(Parts { router, metrics, ledger, address, threads, drain: DRAIN })
@@ -104,8 +120,8 @@ pub(crate) fn start(
 }
 
 /// Blocks until the end, which a signal brings.
-pub(crate) fn until_signal(running: Running) -> ExitCode {
-    match running.run_until_signal() {
+pub(crate) fn until_signal(running: Running, signals: Signals) -> ExitCode {
+    match running.run_until_signal(signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error.to_string());

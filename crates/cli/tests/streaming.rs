@@ -95,8 +95,25 @@ async fn a_client_that_hangs_up_ends_the_upstream_call() {
     let mut client = gateway.connect().await;
     client.post(CHAT, &[KEY], &chat_body("m", &json!({}))).await;
     let exchange = upstream.exchange().await;
-    drop(client);
+    client.reset();
     exchange.closed().await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_its_side_of_a_stream_reads_on() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::start(&config(&upstream.base(), &json!({})));
+    let gate = Gate::shut();
+    upstream.reply(Reply::events([event(0, 1), event(1, 1)]).hold_after(1, &gate));
+    let mut client = stream(&gateway).await;
+    client.head().await;
+    client.piece().await.unwrap();
+    client.half_close().await;
+    // What tells a client that reads on from one that has left.
+    assert_eq!(client.piece().await.unwrap().bytes, ":\n\n");
+    gate.open();
+    let rest = client.body().await;
+    assert!(String::from_utf8_lossy(&rest).contains("\"n1\""), "{rest:?}");
 }
 
 #[tokio::test]

@@ -63,7 +63,8 @@
 //!
 //! Map: `sdk.rs` what a program in Rust uses, with a map of its own; `call.rs` what is asked; `router.rs`
 //! admits, decides, hands over; `attempt.rs` the retry and fallback loop (there is no other); `transport.rs`
-//! the only file that opens a socket to a provider, `watch.rs` what such a connection has seen; `stream.rs` upstream bytes to client bytes;
+//! the only file that opens a socket to a provider, `idle_budget.rs` how many it keeps, `watch.rs` what such a
+//! connection has seen; `stream.rs` upstream bytes to client bytes;
 //! `scoreboard.rs` cooldowns and what is in flight, `choices.rs` which failures are its caller's and no deployment's
 //! (`references.rs` by what a request names); `caller.rs` and `admission.rs` on whose behalf, and how
 //! much of it; `account.rs` the books of a call, `decided.rs` how it was decided in one line, `explained.rs`
@@ -81,6 +82,7 @@ mod error;
 mod explained;
 mod gather;
 mod header_text;
+mod idle_budget;
 mod outcome;
 mod references;
 mod router;

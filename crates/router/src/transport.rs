@@ -31,6 +31,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::gather::Gather;
+use crate::idle_budget::{IdleBudget, KeptIdle};
 use crate::watch::{LONGEST_EMPTY, Socket, Watched, Wire};
 
 /// Longest wait for a connection, TLS and proxy included.
@@ -39,8 +40,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(50);
 /// Idle connections kept per endpoint and runtime.
 const KEPT: usize = 512;
-/// Largest head of a reply, and most that is read ahead of a slow client.
-pub(crate) const READ_AHEAD: usize = 256 * 1024;
+/// Largest head of a reply, and most that is read ahead of a slow client (twice: what is handed over, and what
+/// was read behind it).
+pub(crate) const READ_AHEAD: usize = 64 * 1024;
 /// An upstream that has not shown that it keeps connections open gets this time to close one behind its answer,
 /// before the connection is used again.
 const REST: Duration = Duration::from_millis(100);
@@ -48,6 +50,8 @@ const REST: Duration = Duration::from_millis(100);
 const PROVEN: u32 = 4;
 /// Beyond so many endpoints, those without connections are forgotten: callers may be allowed to name them.
 const ENDPOINTS: usize = 256;
+/// At most, idle connections of one runtime are looked through so often for those that are over.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Why no reply came.
 #[derive(Debug)]
@@ -64,18 +68,20 @@ pub(crate) enum TransportError {
 pub(crate) struct Transport {
     way: Arc<Way>,
     pools: Mutex<HashMap<Endpoint, Arc<Pool>>>,
+    swept: Mutex<Option<Instant>>,
 }
 
 /// How the outside is reached; shared by all runtimes.
 pub(crate) struct Way {
     tls: OnceLock<Result<TlsConnector, String>>,
     proxies: Matcher,
+    budget: Arc<IdleBudget>,
 }
 
-#[derive(Default)]
 struct Pool {
     idle: Mutex<Vec<Connection>>,
     standing: Standing,
+    budget: Arc<IdleBudget>,
 }
 
 /// Whether an endpoint keeps its connections open behind an answer, as far as it has shown.
@@ -100,6 +106,8 @@ struct Connection {
     promise: Promise,
     /// Plain requests to a proxy name the whole URL.
     absolute: Option<(Authority, Option<HeaderValue>)>,
+    /// While it is idle.
+    kept: Option<KeptIdle>,
 }
 
 /// A connection that nothing was sent on yet.
@@ -127,7 +135,7 @@ pub(crate) struct Lease {
 
 impl Transport {
     pub(crate) fn new(way: Arc<Way>) -> Transport {
-        Transport { way, pools: Mutex::default() }
+        Transport { way, pools: Mutex::default(), swept: Mutex::default() }
     }
 
     /// The same way out, with connections of its own.
@@ -142,6 +150,9 @@ impl Transport {
         fresh: bool,
         now: Instant,
     ) -> impl Future<Output = Result<Ready, TransportError>> + Send + 'a {
+        if self.way.budget.is_short() {
+            self.sweep(now);
+        }
         let pool = self.pool(endpoint);
         let kept = if fresh { None } else { pool.take(now) };
         async move {
@@ -162,7 +173,28 @@ impl Transport {
         if pools.len() >= ENDPOINTS {
             pools.retain(|_, pool| Arc::strong_count(pool) > 1 || pool.has_open());
         }
-        pools.entry(endpoint.clone()).or_default().clone()
+        pools.entry(endpoint.clone()).or_insert_with(|| Pool::new(&self.way.budget)).clone()
+    }
+
+    /// Closes idle connections that are over, of endpoints too that are not called any more.
+    fn sweep(&self, now: Instant) {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP) {
+            return;
+        }
+        *swept = Some(now);
+        self.way.budget.looked_through();
+        let pools: Vec<_> =
+            self.pools.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for pool in pools {
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| {
+                let is_over = known.is_over(now);
+                if is_over {
+                    known.task.abort();
+                }
+                !is_over
+            });
+        }
     }
 }
 
@@ -202,6 +234,10 @@ impl Ready {
 }
 
 impl Pool {
+    fn new(budget: &Arc<IdleBudget>) -> Arc<Pool> {
+        Arc::new(Pool { idle: Mutex::default(), standing: Standing::default(), budget: budget.clone() })
+    }
+
     /// The connection used last that is open and may be used: the warmest.
     fn take(&self, now: Instant) -> Option<Connection> {
         let runtime = Handle::current().id();
@@ -215,7 +251,9 @@ impl Pool {
                 self.note_closed(&over);
                 over.task.abort();
             } else if known.runtime == runtime && known.sender.is_ready() && self.may_use(known, now) {
-                return Some(idle.swap_remove(at));
+                let mut connection = idle.swap_remove(at);
+                connection.kept = None;
+                return Some(connection);
             }
         }
         None
@@ -277,6 +315,7 @@ impl Promise {
 }
 
 impl Connection {
+    /// Whether it is closed, or idle for too long.
     fn is_over(&self, now: Instant) -> bool {
         self.sender.is_closed() || now.saturating_duration_since(self.idle_since) > IDLE
     }
@@ -330,7 +369,10 @@ impl Lease {
         connection.wire.delivered();
         connection.wire.idle();
         let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < KEPT {
+        if idle.len() < KEPT
+            && let Some(kept) = self.pool.budget.keep()
+        {
+            connection.kept = Some(kept);
             idle.push(connection);
         }
     }
@@ -347,7 +389,7 @@ impl Drop for Lease {
 impl Way {
     /// Reads proxies from the environment. Certificates are read at the first use of TLS.
     pub(crate) fn new() -> Way {
-        Way { tls: OnceLock::new(), proxies: Matcher::from_env() }
+        Way { tls: OnceLock::new(), proxies: Matcher::from_env(), budget: IdleBudget::new() }
     }
 
     async fn open(&self, endpoint: &Endpoint) -> Result<Connection, TransportError> {
@@ -470,7 +512,7 @@ where
     });
     let (task, runtime) = (task.abort_handle(), Handle::current().id());
     let (idle_since, promise) = (Instant::now(), Promise::Nothing);
-    Ok(Connection { sender, task, runtime, idle_since, wire, answers: 0, promise, absolute })
+    Ok(Connection { sender, task, runtime, idle_since, wire, answers: 0, promise, absolute, kept: None })
 }
 
 /// A request body in pieces of known length.

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::routing::{get, post};
+use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW,
-    CONTENT_TYPE, ORIGIN,
+    CONNECTION, CONTENT_TYPE, ORIGIN,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tagrail::config::GeneralSettings;
 use tagrail::{Caller, Router};
@@ -103,16 +105,15 @@ pub(crate) fn handle(
             Err(problem) => {
                 app.shared.metrics.refused(problem.status());
                 let (parts, body) = request.into_parts();
-                Box::pin(inbound::discard(&parts.headers, body)).await;
-                named(problem.into_reply(), app.call_ids.of(&parts.headers))
+                named(unread(problem.into_reply(), &parts.headers, body), app.call_ids.of(&parts.headers))
             }
             Ok(()) => match path::model_route(request.uri().path()) {
                 Some(route) if request.method() == Method::POST => {
-                    routes::model::answer(&app, &snapshot, route, request).await
+                    routes::model::answer(&app, &snapshot, route, &busy, request).await
                 }
                 route => {
                     let call_id = app.call_ids.of(request.headers());
-                    let response = Box::pin(rarely(&app, general, route, request)).await;
+                    let response = Box::pin(rarely(&app, general, route, &busy, request)).await;
                     if response.status().as_u16() < 400 {
                         response
                     } else {
@@ -142,6 +143,21 @@ fn named(mut response: Response<Reply>, call_id: HeaderValue) -> Response<Reply>
     response
 }
 
+/// An answer to a request whose body was not read, or not to its end: the rest is, while the client reads the
+/// answer.
+pub(crate) fn unread<B>(mut response: Response<Reply>, headers: &HeaderMap, body: B) -> Response<Reply>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+{
+    if !body.is_end_stream() {
+        if inbound::ends_unread(headers) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        inbound::discard(body);
+    }
+    response
+}
+
 /// What comes before every route.
 fn admit(peer: Peer, request: &Request<Incoming>, general: &GeneralSettings) -> Result<(), Problem> {
     inbound::check_head(request.version(), request.uri(), request.headers())?;
@@ -157,7 +173,28 @@ async fn rarely(
     app: &App,
     general: &GeneralSettings,
     route: Option<ModelRoute>,
+    busy: &Busy,
     request: Request<Incoming>,
+) -> Response<Reply> {
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(busy.activity().clone());
+    if body.is_end_stream() {
+        return answer_rarely(app, general, route, Request::from_parts(parts, axum::body::Body::empty())).await;
+    }
+    let (headers, body) = (parts.headers.clone(), inbound::Shared::new(body));
+    let request = Request::from_parts(parts, axum::body::Body::new(body.clone()));
+    let response = answer_rarely(app, general, route, request).await;
+    match body.take() {
+        Some(rest) => unread(response, &headers, rest),
+        None => response,
+    }
+}
+
+async fn answer_rarely(
+    app: &App,
+    general: &GeneralSettings,
+    route: Option<ModelRoute>,
+    request: Request<axum::body::Body>,
 ) -> Response<Reply> {
     if general.master_key.is_some() && is_preflight(request.method(), request.headers()) {
         return preflight(request.headers());
@@ -167,7 +204,6 @@ async fn rarely(
     }
     // axum lets HEAD into GET routes, LiteLLM does not.
     let head = request.method() == Method::HEAD;
-    let request = request.map(axum::body::Body::new);
     let response = match app.rare.clone().oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},

@@ -17,6 +17,7 @@ use tagrail::config::GeneralSettings;
 use tagrail_providers::Secret;
 use tagrail_store::KeyHash;
 
+use crate::activity::Activity;
 use crate::app::Shared;
 use crate::error::Problem;
 use crate::ledger::hex;
@@ -79,7 +80,12 @@ impl FromRequestParts<Shared> for Known {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Known, Problem> {
-        authenticate(&parts.headers, shared, &shared.router.snapshot().general, &matched(parts)).await
+        let general = &shared.router.snapshot().general;
+        let known = authenticate(&parts.headers, shared, general, &matched(parts)).await?;
+        if let Some(activity) = parts.extensions.get::<Activity>() {
+            activity.authenticated();
+        }
+        Ok(known)
     }
 }
 

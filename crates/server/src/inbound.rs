@@ -5,14 +5,16 @@ pub(crate) mod held;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use tagrail::config::GeneralSettings;
+use tokio::sync::Semaphore;
 
 use crate::error::Problem;
 use held::Held;
@@ -23,12 +25,20 @@ pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Path and query; more is 414.
 const MAX_URI_BYTES: usize = 8 * 1024;
 
-/// What is read and thrown away of a body whose request is refused, so that the client can finish
-/// writing and sees the refusal instead of a reset connection.
+/// What is read and thrown away of a body whose request is answered already, so that the client can finish
+/// writing and sees the answer instead of a reset connection.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
 /// How long that may take.
-const DISCARD_TIME: Duration = Duration::from_secs(5);
+const DISCARD_TIME: Duration = Duration::from_secs(30);
+
+/// How long a client may send nothing meanwhile.
+const DISCARD_PAUSE: Duration = Duration::from_secs(5);
+
+/// How many bodies are thrown away at a time, in this process. Connections with more are closed.
+const MAX_DISCARDING: usize = 256;
+
+static DISCARDING: Semaphore = Semaphore::const_new(MAX_DISCARDING);
 
 /// Refuses heads that are too big, that do not name one host, or whose body is coded.
 pub(crate) fn check_head(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
@@ -112,7 +122,6 @@ where
 {
     let announced = announced(headers);
     if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| !is_identity(encoding)) {
-        Box::pin(discard(headers, body)).await;
         let message = format!("Content-Encoding {encoding:?} is not understood; send the body as it is.");
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
@@ -122,19 +131,10 @@ where
         None => None,
     };
     if let Some(refused) = refused {
-        Box::pin(discard(headers, body)).await;
         return Err(refused);
     }
-    let mut body = pin!(body);
     let room = Room { limit, most: general.max_bytes_in_flight, key };
-    match in_time(body.as_mut(), announced.unwrap_or(0), room, general).await {
-        // What has come so far is given back by now.
-        Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
-            Box::pin(discard(headers, body)).await;
-            Err(problem)
-        }
-        read => read,
-    }
+    in_time(pin!(body), announced.unwrap_or(0), room, general).await
 }
 
 /// Reads a body within the time that it may take to arrive.
@@ -223,23 +223,83 @@ async fn next<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Result<Option<Byt
     }
 }
 
-/// Reads and drops the body of a refused request, as far as that is cheap.
-pub(crate) async fn discard<B: Body<Data = Bytes>>(headers: &HeaderMap, body: B) {
-    // Who waits for `100 Continue` has not sent it yet, and reading would ask for it.
-    let too_much = announced(headers).is_some_and(|length| length > MAX_DISCARDED as u64);
-    if too_much || body.is_end_stream() || headers.contains_key(EXPECT) {
+/// Whether the connection ends with the answer when a body was not read. A client that waits for `100 Continue`
+/// may send it or not, and one that announces too much would be cut off.
+pub(crate) fn ends_unread(headers: &HeaderMap) -> bool {
+    headers.contains_key(EXPECT) || announced(headers).is_some_and(|length| length > MAX_DISCARDED as u64)
+}
+
+/// Reads and drops what is left of a body whose request is being answered, within bounds, beside the answer. To
+/// be called when the answer is known: reading before it would ask for the body of a client that waits
+/// for `100 Continue`. Beyond the bounds the connection is closed.
+pub(crate) fn discard<B>(body: B)
+where
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    if body.is_end_stream() {
         return;
     }
-    let mut body = pin!(body);
-    let reading = async {
-        let mut left = MAX_DISCARDED;
-        while let Ok(Some(data)) = next(body.as_mut()).await {
-            let Some(rest) = left.checked_sub(data.len()) else { return };
-            left = rest;
+    let Ok(permit) = DISCARDING.try_acquire() else { return };
+    tokio::spawn(async move {
+        let _permit = permit;
+        let mut body = pin!(body);
+        let reading = async {
+            let mut left = MAX_DISCARDED;
+            while let Ok(Ok(Some(data))) = tokio::time::timeout(DISCARD_PAUSE, next(body.as_mut())).await {
+                let Some(rest) = left.checked_sub(data.len()) else { return };
+                left = rest;
+            }
+        };
+        // Whether all of it came or not, the answer was the same.
+        let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
+    });
+}
+
+/// A request's body that a handler reads, and of which the rest is there when the handler is done.
+pub(crate) struct Shared<B>(Arc<Mutex<Option<B>>>);
+
+impl<B> Shared<B> {
+    pub(crate) fn new(body: B) -> Shared<B> {
+        Shared(Arc::new(Mutex::new(Some(body))))
+    }
+
+    /// Takes what is left from the handler.
+    pub(crate) fn take(&self) -> Option<B> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<B>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B> Clone for Shared<B> {
+    fn clone(&self) -> Shared<B> {
+        Shared(self.0.clone())
+    }
+}
+
+impl<B: Body + Unpin> Body for Shared<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match &mut *self.lock() {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
         }
-    };
-    // Whether all of it came or not, the answer is the same.
-    let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.lock().as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.lock().as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
 }
 
 fn is_identity(encoding: &HeaderValue) -> bool {

@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use crate::Metrics;
 use crate::caller::Principal;
 use crate::error::Problem;
+use crate::supervise::Vitals;
 
 mod allowance;
 mod books;
@@ -77,6 +78,7 @@ pub struct LedgerParts {
 /// The books.
 pub struct Ledger {
     open: Option<Open>,
+    vitals: Vitals,
 }
 
 struct Open {
@@ -89,7 +91,7 @@ struct Open {
 impl Ledger {
     /// Without a store: the master key alone opens, and nothing is written down.
     pub fn none() -> Ledger {
-        Ledger { open: None }
+        Ledger { open: None, vitals: Vitals::default() }
     }
 
     /// Opens journal and store, and starts the thread that they live on. The store's first answer is
@@ -100,9 +102,16 @@ impl Ledger {
     /// The journal cannot be opened, or the store is there and cannot be used; for a store that others
     /// run, not that it is gone.
     pub fn open(parts: LedgerParts) -> Result<Arc<Ledger>, OpeningError> {
-        let (books, thread) = opening::open(parts)?;
+        let vitals = Vitals::default();
+        let (books, thread) = opening::open(parts, &vitals)?;
         let handle = thread.handle().clone();
-        Ok(Arc::new(Ledger { open: Some(Open { books, handle, thread: Mutex::new(Some(thread)) }) }))
+        let open = Some(Open { books, handle, thread: Mutex::new(Some(thread)) });
+        Ok(Arc::new(Ledger { open, vitals }))
+    }
+
+    /// What must live in this process: the store's thread, and the cores of the server on this ledger.
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.vitals
     }
 
     /// Asks the store, on its own runtime.

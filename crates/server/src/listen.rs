@@ -1,31 +1,26 @@
-//! Cores: one thread with one current-thread runtime and one listener each; the accept loop; the
-//! limit on connections.
+//! Cores: one thread with one current-thread runtime and one listener each, and the accept loop.
 
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::num::NonZeroUsize;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use http::StatusCode;
+use socket2::{Domain, Protocol, Socket, Type};
 use tagrail::Router;
 use tagrail_providers::Catalogue;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::activity::Activity;
-use crate::app::{self, App};
+use crate::app::App;
 use crate::caller::Peer;
-use crate::inbound::MAX_HEADER_BYTES;
-use crate::shutdown::{self, Shutdown};
-use crate::{Ledger, Metrics};
+use crate::connection::{self, Terms};
+use crate::connections::Connections;
+use crate::shutdown::{Shutdown, Signals};
+use crate::supervise::{self, Pulse};
+use crate::{Ledger, Metrics, file_limit};
 
 /// How many connections may wait to be accepted, per core.
 const BACKLOG: i32 = 1024;
@@ -34,11 +29,10 @@ const BACKLOG: i32 = 1024;
 /// does not spin on it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a client may take nothing of what is sent to it. Who stops reading would else hold its
-/// connection, its upstream's and a place among `max_parallel_requests` for ever; the system counts,
-/// since nothing here runs while a write waits.
+/// What a connection's socket holds of a reply that is not sent yet: a client that does not read must not take
+/// the system's memory either. What is under way to one that reads is not bounded by it.
 #[cfg(target_os = "linux")]
-const CLIENT_STALL: Duration = Duration::from_secs(600);
+const UNSENT: u32 = 64 * 1024;
 
 /// What a server is made of.
 #[derive(Clone)]
@@ -82,28 +76,30 @@ impl Running {
     /// quick.
     ///
     /// # Errors
-    /// A core ended by a panic.
+    /// Something ended that the server cannot do without; it says what.
     pub fn join(self) -> io::Result<()> {
-        let mut result = Ok(());
         for core in self.cores {
-            if core.join().is_err() {
-                result = Err(io::Error::other("a core of the server panicked"));
-            }
+            // Its panic was caught and is the failure below.
+            let _ = core.join();
         }
         self.ledger.close();
-        result
+        match self.shutdown.failure() {
+            Some(reason) => Err(io::Error::other(reason.to_owned())),
+            None => Ok(()),
+        }
     }
 
-    /// Blocks until SIGTERM or SIGINT has come and every core has drained.
+    /// Blocks until SIGTERM or SIGINT has come, or a part of the server is gone, and every core has drained. A second
+    /// signal ends the drain, a third one everything.
     ///
     /// # Errors
-    /// Signals cannot be listened for, or as [`Running::join`].
-    pub fn run_until_signal(self) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        runtime.block_on(shutdown::signal())?;
-        tracing::info!("stopping: no new requests, those in flight may finish");
-        self.shutdown.begin();
-        self.join()
+    /// As [`Running::join`], or a third signal has come.
+    pub fn run_until_signal(self, signals: Signals) -> io::Result<()> {
+        let shutdown = self.shutdown.clone();
+        let (done, finished) = oneshot::channel();
+        // Where nobody waits for the end any more, the process is over.
+        thread::Builder::new().name("join".to_owned()).spawn(move || drop(done.send(self.join())))?;
+        signals.attend(&shutdown, finished)
     }
 }
 
@@ -118,9 +114,10 @@ pub fn serve(parts: Parts) -> io::Result<Running> {
     };
     let listeners = listeners(parts.address, threads)?;
     let address = listeners[0].local_addr()?;
-    let shutdown = Shutdown::new();
+    let vitals = parts.ledger.vitals();
+    let shutdown = vitals.shutdown.clone();
     let snapshot = parts.router.snapshot();
-    let permits = Arc::new(Semaphore::new(snapshot.general.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let connections = Connections::new(file_limit::max_connections(snapshot.general.max_connections));
     // The catalogue is parsed at its first use, which should be nobody's call.
     drop(thread::spawn(|| Catalogue.provider_of("")));
     let mut cores = Vec::with_capacity(threads);
@@ -131,14 +128,16 @@ pub fn serve(parts: Parts) -> io::Result<Running> {
                 parts.metrics.clone(),
                 parts.ledger.clone(),
             ),
-            permits: permits.clone(),
+            connections: connections.clone(),
+            pulse: vitals.pulses.add(format!("core-{number}")),
             shutdown: shutdown.clone(),
             drain: parts.drain,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let started = thread::Builder::new()
-            .name(format!("core-{number}"))
-            .spawn(move || runtime.block_on(core.run(listener)));
+        let (name, ends) = (format!("core-{number}"), shutdown.clone());
+        let started = thread::Builder::new().name(name.clone()).spawn(move || {
+            supervise::guard(&name, &ends, move || runtime.block_on(core.run(listener)));
+        });
         match started {
             Ok(thread) => cores.push(thread),
             Err(error) => {
@@ -184,6 +183,9 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     socket.set_reuse_port(shared)?;
     #[cfg(not(target_os = "linux"))]
     let _ = shared;
+    // Accepted connections have it from their listener.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
@@ -192,7 +194,8 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 /// One thread's share of the server.
 struct Core {
     app: App,
-    permits: Arc<Semaphore>,
+    connections: Connections,
+    pulse: Arc<Pulse>,
     shutdown: Shutdown,
     drain: Duration,
 }
@@ -209,18 +212,24 @@ impl Core {
         let (alive, mut finished) = mpsc::channel::<()>(1);
         let app = Arc::new(self.app);
         // The connections' own signal: they are told to end when nobody can connect any more.
-        let draining = Shutdown::new();
-        let accepting = accept(&listener, &app, &self.permits, &draining, &alive);
+        let draining = Shutdown::default();
+        let accepting = accept(&listener, &app, &self.connections, &self.pulse, &draining, &alive);
         tokio::select! {
             () = accepting => {}
+            // On the same future as the accept loop: it beats when that gets its turn.
+            () = self.pulse.run() => {}
             () = self.shutdown.begun() => {}
         }
         drop(listener);
         draining.begin();
         drop(alive);
         // Every connection holds a sender; `recv` ends when the last is gone.
-        if tokio::time::timeout(self.drain, finished.recv()).await.is_err() {
-            tracing::warn!(seconds = self.drain.as_secs(), "calls in flight were cut off");
+        tokio::select! {
+            _ = finished.recv() => {}
+            () = tokio::time::sleep(self.drain) => {
+                tracing::warn!(seconds = self.drain.as_secs(), "calls in flight were cut off");
+            }
+            () = self.shutdown.hastened() => {}
         }
     }
 }
@@ -229,26 +238,39 @@ impl Core {
 async fn accept(
     listener: &TcpListener,
     app: &Arc<App>,
-    permits: &Arc<Semaphore>,
+    connections: &Connections,
+    pulse: &Arc<Pulse>,
     draining: &Shutdown,
     alive: &mpsc::Sender<()>,
 ) {
+    let mut failing = false;
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) if of_the_connection(&error) => continue,
             Err(error) => {
-                tracing::error!(%error, "cannot accept connections");
+                // Mostly no descriptor is left, and idle connections have some.
+                let evicted = connections.evict();
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!(%error, evicted, "cannot accept connections; trying again");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        // Asked for after the accept: a core that waits for clients must not hold a permit that
+        if std::mem::take(&mut failing) {
+            tracing::info!("connections are accepted again");
+        }
+        // Asked for after the accept: a core that waits for clients must not hold a place that
         // another core needs.
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        let connection =
-            connection(app.clone(), stream, Peer::of(address), permit, draining.clone(), alive.clone());
-        tokio::spawn(connection);
+        let Some(entry) = connections.enter(pulse).await else {
+            app.shared.metrics.refused(StatusCode::SERVICE_UNAVAILABLE);
+            connections.refuse(stream);
+            continue;
+        };
+        let (app, peer) = (app.clone(), Peer::of(address));
+        let terms = Terms { app, peer, entry, draining: draining.clone(), alive: alive.clone() };
+        tokio::spawn(connection::serve(stream, terms));
     }
 }
 
@@ -256,72 +278,4 @@ async fn accept(
 fn of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-async fn connection(
-    app: Arc<App>,
-    stream: TcpStream,
-    peer: Peer,
-    _permit: OwnedSemaphorePermit,
-    draining: Shutdown,
-    _alive: mpsc::Sender<()>,
-) {
-    // Without it small frames of a stream wait for the client's delayed acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
-    #[cfg(target_os = "linux")]
-    if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(CLIENT_STALL)) {
-        tracing::debug!(%error, "cannot limit how long a client stalls");
-    }
-    let arrival = app.shared.router.snapshot().general.request_arrival_timeout;
-    let activity = Activity::default();
-    let counted = activity.clone();
-    let service = service_fn(move |request| app::handle(app.clone(), peer, counted.begin(), request));
-    // More than 100 header lines get hyper's own 431, which has no body: its table of more would lie on
-    // the heap, and be taken from there for every request.
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_header_size(2 * MAX_HEADER_BYTES)
-        // Head and body into one buffer: one copy, and one plain write. Long bodies are requests, and
-        // go the other way.
-        .writev(false)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let mut begun = pin!(draining.begun());
-    let mut told = false;
-    // The signal is polled once, which leaves it this task's waker; after that a flag is looked at.
-    // Asking it again at every step of every request would take its lock each time.
-    let mut asked = false;
-    let mut watch = pin!(tokio::time::sleep(arrival));
-    let mut watching = false;
-    let mut seen = 0;
-    let ended = poll_fn(|context| {
-        let has_begun = if asked { draining.has_begun() } else { begun.as_mut().poll(context).is_ready() };
-        asked = true;
-        if has_begun && !told {
-            told = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-            return Poll::Ready(ended);
-        }
-        // The timer has this task's waker as well, once it was polled.
-        if watching && !watch.is_elapsed() {
-            return Poll::Pending;
-        }
-        watching = true;
-        while watch.as_mut().poll(context).is_ready() {
-            if activity.rests(&mut seen) {
-                return Poll::Ready(Ok(()));
-            }
-            watch.as_mut().reset(tokio::time::Instant::now() + arrival);
-        }
-        Poll::Pending
-    })
-    .await;
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
-    }
 }

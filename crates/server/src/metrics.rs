@@ -43,6 +43,8 @@ pub struct Metrics {
     keys_refused: Family<KeyRefused, Counter>,
     over_limit: Family<OverLimit, Counter>,
     store: StoreGauges,
+    panics: Counter,
+    log_lines_dropped: Counter,
 }
 
 /// How the store and the way to it are; all zero for a gateway without one.
@@ -146,6 +148,8 @@ impl Metrics {
             keys_refused: Family::default(),
             over_limit: Family::default(),
             store: StoreGauges::default(),
+            panics: Counter::default(),
+            log_lines_dropped: Counter::default(),
         };
         metrics.register();
         metrics
@@ -191,6 +195,12 @@ impl Metrics {
             "over_limit",
             "Calls that were refused for a limit or a budget, by whose it was",
             self.over_limit.clone(),
+        );
+        registry.register("panics", "Panics: each cost one connection or task", self.panics.clone());
+        registry.register(
+            "log_lines_dropped",
+            "Log lines that were dropped, since standard error was not read or is closed",
+            self.log_lines_dropped.clone(),
         );
         let StoreGauges { unreachable, waiting, lost, damaged, behind, failing } = &self.store;
         for (name, help, gauge) in [
@@ -252,6 +262,16 @@ impl Metrics {
     /// Counts a call that a limit or a budget refused.
     pub(crate) fn over_limit(&self, limit: &'static str, of: &'static str) {
         self.over_limit.get_or_create(&OverLimit { limit, of }).inc();
+    }
+
+    /// Counts a panic, wherever it was.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// Counts log lines that could not be written.
+    pub fn log_lines_dropped(&self, lines: u64) {
+        self.log_lines_dropped.inc_by(lines);
     }
 
     /// Takes down how the store and the journal are.
@@ -492,6 +512,16 @@ mod tests {
         for line in ["tagrail_database_unreachable 1", "tagrail_journal_behind_bytes 7"] {
             let text = metrics.plain_text();
             assert!(text.lines().any(|seen| seen == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn panics_and_dropped_log_lines_are_counted() {
+        let metrics = Metrics::new();
+        metrics.panicked();
+        metrics.log_lines_dropped(7);
+        for line in ["tagrail_panics_total 1", "tagrail_log_lines_dropped_total 7"] {
+            assert!(metrics.text().lines().any(|seen| seen == line), "{line}");
         }
     }
 

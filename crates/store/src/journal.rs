@@ -12,6 +12,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -41,6 +42,9 @@ const SEGMENT_BYTES: u64 = 16 << 20;
 
 /// How long a segment may be without its name: between two steps of the one who makes it.
 const BIRTH: Duration = Duration::from_secs(60);
+
+/// Before the syncing thread goes on after a panic.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The journal of one process.
 #[derive(Debug)]
@@ -132,7 +136,13 @@ impl Journal {
         // Better now than at the first call that is to be written down.
         Segment::probe(&shared)?;
         let of_thread = shared.clone();
-        let thread = thread::Builder::new().name("journal".to_owned()).spawn(move || of_thread.keep(sync))?;
+        let thread = thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            // Unsynced rows would not survive a power failure, and those that wait would wait for ever.
+            while catch_unwind(AssertUnwindSafe(|| of_thread.keep(sync))).is_err() {
+                tracing::error!("the journal's thread panicked; it is started again");
+                thread::sleep(AGAIN);
+            }
+        })?;
         // Set once, here.
         let _ = shared.syncer.set(thread.thread().clone());
         Ok(Journal { shared, syncer: Some(thread) })

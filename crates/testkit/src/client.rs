@@ -176,6 +176,11 @@ impl Client {
         self.buffer.split().freeze()
     }
 
+    /// Sends nothing more, and goes on reading.
+    pub async fn half_close(&mut self) {
+        self.stream.shutdown().await.expect("a socket has two sides");
+    }
+
     /// Closes the connection with a reset.
     pub fn reset(self) {
         self.stream.set_zero_linger().expect("a socket takes options");

@@ -14,6 +14,7 @@ use super::follower::{self, Follower};
 use super::upkeep::{Retention, Upkeep};
 use super::{Clock, LedgerParts, Meters, Opening};
 use crate::caller::Principal;
+use crate::supervise::keep;
 
 /// Keys that are remembered; who has more live ones at a time asks the store now and then.
 const KEYS: usize = 100_000;
@@ -94,13 +95,18 @@ impl Books {
                 books.follower.wake.notify_one();
             }
         };
-        let upkeep = Upkeep {
-            store,
-            retention: Box::new(retention),
-            reset: Box::new(reset),
-            now: Box::new(move || clock.now()),
+        let upkeep = move || {
+            let (store, retention, reset, clock) =
+                (store.clone(), retention.clone(), reset.clone(), clock.clone());
+            let upkeep = Upkeep {
+                store,
+                retention: Box::new(retention),
+                reset: Box::new(reset),
+                now: Box::new(move || clock.now()),
+            };
+            upkeep.run()
         };
-        runtime.spawn(upkeep.run());
+        runtime.spawn(keep("upkeep", upkeep));
     }
 
     /// All that a key stands for, made ready for calls.
@@ -125,6 +131,11 @@ impl Books {
         if timeout(follower::ANSWER, read).await.is_err() && is_certain {
             follower::doubt(self).await;
         }
+    }
+
+    /// Whether the task that settles spend has ended by itself.
+    pub(super) fn has_lost_drain(&self) -> bool {
+        self.drain.get().is_some_and(Drain::has_ended)
     }
 
     /// Waits until what was recorded so far is in the store, at most so long. Whether it is.

@@ -68,6 +68,11 @@ impl Drain {
         is_settled
     }
 
+    /// Whether the task is over: told to, or by a panic.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
     async fn ask(&self, what: fn(oneshot::Sender<()>) -> Asked, within: Duration) -> bool {
         let (answer, answered) = oneshot::channel();
         if self.asked.send(what(answer)).is_err() {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};
@@ -14,6 +15,8 @@ use tokio::runtime::Handle;
 
 use super::books::Books;
 use super::{LedgerParts, follower};
+use crate::shutdown::Shutdown;
+use crate::supervise::{BEAT, Vitals, keep};
 
 /// How long the start waits for a store that others run. Then calls are taken, and keys are 503 until
 /// it is there.
@@ -66,14 +69,19 @@ pub(super) struct StoreThread {
 type Last = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl StoreThread {
-    fn start() -> std::io::Result<StoreThread> {
+    fn start(shutdown: Shutdown) -> std::io::Result<StoreThread> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (end, ended) = tokio::sync::oneshot::channel::<Last>();
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
-            // Nobody to end it: the ledger was dropped without being closed.
-            if let Ok(last) = runtime.block_on(ended) {
-                runtime.block_on(last);
+            let run = || {
+                // Nobody to end it: the ledger was dropped without being closed.
+                if let Ok(last) = runtime.block_on(ended) {
+                    runtime.block_on(last);
+                }
+            };
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                shutdown.fail("the store's thread has panicked".to_owned());
             }
         })?;
         Ok(StoreThread { handle, end, thread })
@@ -92,11 +100,11 @@ impl StoreThread {
 }
 
 /// Opens journal and store.
-pub(super) fn open(parts: LedgerParts) -> Result<(Arc<Books>, StoreThread), OpeningError> {
+pub(super) fn open(parts: LedgerParts, vitals: &Vitals) -> Result<(Arc<Books>, StoreThread), OpeningError> {
     let sync = parts.router.snapshot().general.journal_sync;
     let journal = Journal::open(&parts.journal, sync)
         .map_err(|error| OpeningError::Journal(parts.journal.clone(), error))?;
-    let thread = StoreThread::start().map_err(OpeningError::Thread)?;
+    let thread = StoreThread::start(vitals.shutdown.clone()).map_err(OpeningError::Thread)?;
     parts.router.reserve(Reservations::Unknown);
     let patient = parts.store.patient;
     let books = Arc::new(Books::new(parts, journal));
@@ -118,7 +126,24 @@ pub(super) fn open(parts: LedgerParts) -> Result<(Arc<Books>, StoreThread), Open
             return Err(OpeningError::Store(why));
         }
     }
-    thread.handle().spawn(follower::follow(books.clone()));
+    let followed = books.clone();
+    thread.handle().spawn(keep("follower", move || follower::follow(followed.clone())));
+    let (watched, vitals) = (books.clone(), vitals.clone());
+    let pulse = vitals.pulses.add("store".to_owned());
+    thread.handle().spawn(keep("watch", move || {
+        let (books, shutdown, pulse) = (watched.clone(), vitals.shutdown.clone(), pulse.clone());
+        async move {
+            loop {
+                pulse.beat();
+                // It holds rows that were read and the locks of their files, so it is not started a second time
+                // beside what is left of the first: the next process settles what is in the journal.
+                if books.has_lost_drain() && !shutdown.has_begun() {
+                    shutdown.fail("the task that settles spend has ended".to_owned());
+                }
+                tokio::time::sleep(BEAT).await;
+            }
+        }
+    }));
     Ok((books, thread))
 }
 

@@ -34,6 +34,12 @@ pub(crate) async fn ready(State(shared): State<Shared>) -> (StatusCode, Json<Val
         Some(true) => (StatusCode::OK, "healthy", "connected"),
         Some(false) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", "Not connected"),
     };
+    // A thread that does not get its turn: its clients wait, whatever the others do.
+    if let Some((name, silent)) = shared.ledger.vitals().pulses.stuck() {
+        let stuck = format!("{name} has not run for {} s", silent.as_secs());
+        let report = json!({ "status": "unhealthy", "db": database, "stuck": stuck });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(report));
+    }
     (status, Json(json!({ "status": word, "db": database })))
 }
 

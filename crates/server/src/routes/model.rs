@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Incoming;
 use tagrail::{Answer, AnswerBody, Snapshot};
 
-use crate::app::App;
+use crate::activity::Busy;
+use crate::app::{self, App};
 use crate::caller::{self, Known};
 use crate::error::{self, Problem};
 use crate::headers::{self, CALL_ID};
@@ -22,6 +23,7 @@ pub(crate) fn answer<'a>(
     app: &'a App,
     snapshot: &'a Arc<Snapshot>,
     route: ModelRoute,
+    busy: &'a Busy,
     request: http::Request<Incoming>,
 ) -> impl Future<Output = Response<Reply>> + Send + 'a {
     let call_id = app.call_ids.of(request.headers());
@@ -29,15 +31,18 @@ pub(crate) fn answer<'a>(
     let operation = route.operation;
     let (Parts { headers, .. }, body) = request.into_parts();
     async move {
-        match call(app, snapshot, route, Request { headers, body, id: &call_id }).await {
+        match call(app, snapshot, route, Request { headers, body, busy, id: &call_id }).await {
             Ok((Answer { facts, body }, held)) => {
                 let streamed = !matches!(body, AnswerBody::Whole(_));
                 let mut response = Response::new(Reply::answer(body, in_flight, held));
                 *response.headers_mut() = headers::answered(operation, streamed, &facts, call_id);
                 response
             }
-            Err(problem) => {
+            Err(Refused { problem, unread }) => {
                 let mut response = problem.into_reply();
+                if let Some((headers, body)) = unread.map(|unread| *unread) {
+                    response = app::unread(response, &headers, body);
+                }
                 response.headers_mut().insert(&CALL_ID, call_id);
                 response
             }
@@ -49,7 +54,20 @@ pub(crate) fn answer<'a>(
 struct Request<'a> {
     headers: HeaderMap,
     body: Incoming,
+    busy: &'a Busy,
     id: &'a HeaderValue,
+}
+
+/// An error, and the request if its body was not read to its end.
+struct Refused {
+    problem: Problem,
+    unread: Option<Box<(HeaderMap, Incoming)>>,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Refused {
+        Refused { problem, unread: None }
+    }
 }
 
 async fn call(
@@ -57,9 +75,9 @@ async fn call(
     snapshot: &Arc<Snapshot>,
     route: ModelRoute,
     request: Request<'_>,
-) -> Result<(Answer, Option<Held>), Problem> {
+) -> Result<(Answer, Option<Held>), Refused> {
     let ModelRoute { operation, model, path } = route;
-    let Request { headers, body, id } = request;
+    let Request { headers, mut body, busy, id } = request;
     let general = &snapshot.general;
     let refused = |problem: Problem| {
         app.shared.metrics.refused(problem.status());
@@ -68,17 +86,23 @@ async fn call(
     let caller = match caller::authenticate(&headers, &app.shared, general, path).await {
         Ok(Known { caller, .. }) => caller,
         Err(problem) => {
-            Box::pin(inbound::discard(&headers, body)).await;
-            return Err(refused(problem));
+            return Err(Refused { problem: refused(problem), unread: Some(Box::new((headers, body))) });
         }
     };
-    let body = inbound::read(&headers, body, general, &caller.identity.key).await;
-    let (body, held) = body.map_err(|problem| refused(problem.for_operation(operation)))?;
+    busy.activity().authenticated();
+    let read = inbound::read(&headers, &mut body, general, &caller.identity.key).await;
+    let (body, held) = match read {
+        Ok(read) => read,
+        Err(problem) => {
+            let problem = refused(problem.for_operation(operation));
+            return Err(Refused { problem, unread: Some(Box::new((headers, body))) });
+        }
+    };
     let call = parse::call(operation, headers, body, model).await;
     let call = call.map_err(|error| refused(error::body(operation, &error)))?.by(caller, id.clone());
     let answer = app.shared.router.call_under(snapshot, &call).await;
     // A stream may need the body to its end; what is whole needs it no more.
     let held =
         matches!(answer.as_ref().map(|answer| &answer.body), Ok(AnswerBody::Stream(_))).then_some(held);
-    answer.map(|answer| (answer, held)).map_err(|error| error::refused(&error))
+    answer.map(|answer| (answer, held)).map_err(|error| error::refused(&error).into())
 }
