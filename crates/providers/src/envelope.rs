@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use crate::Operation;
 use field::{Name, Role};
+pub use field::{gateway_parameters, is_gateway_parameter, is_price_parameter};
 use member::{Member, Members};
 pub(crate) use value::members;
 

@@ -28,8 +28,11 @@ mod secret;
 mod target;
 mod translation;
 
-pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite};
-pub use error::{ErrorKind, UpstreamError, retry_after};
+pub use envelope::{
+    Envelope, EnvelopeError, MetadataRule, Rewrite, gateway_parameters, is_gateway_parameter,
+    is_price_parameter,
+};
+pub use error::{ErrorKind, Misconfigured, UpstreamError, retry_after};
 pub use estimate::{answer_tokens, prompt_tokens};
 pub use framing::{SseFrame, SseFramer, SseTooLong};
 pub use mock::{MOCK_USAGE, Mock};
@@ -37,4 +40,4 @@ pub use operation::Operation;
 pub use price::{Catalogue, Cost, ModelFacts, Price, Usage};
 pub use provider::{Access, Ask, Coder, Prepared, Provider, Scheme, Shown, provider, providers};
 pub use secret::Secret;
-pub use target::{Endpoint, Place, Target, TargetError, TargetSpec};
+pub use target::{Endpoint, Place, Target, TargetError, TargetSpec, TlsVerify};
