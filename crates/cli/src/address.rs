@@ -19,6 +19,9 @@ impl TypedValueParser for Address {
             Error::raw(ErrorKind::ValueValidation, format!("{flag}: {text}\n")).with_cmd(command)
         };
         let url = value.to_str().ok_or_else(|| refused("it has to be text"))?;
+        if url.trim().is_empty() {
+            return Err(refused("it is empty, and names no database"));
+        }
         match url.split_once("://") {
             Some((scheme, _)) if !["postgres", "postgresql", "sqlite"].contains(&scheme) => {
                 Err(refused("teams and keys are kept in PostgreSQL (postgres://...) or SQLite (sqlite:PATH)"))

@@ -85,7 +85,7 @@ pub(crate) fn run(flags: &ImportFlags) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
-    let plain = || tagrail_config::load_text("model_list: []", Path::new("config.yaml"), &|_| None).resolved;
+    let plain = || tagrail_config::load_value(&serde_json::json!({"model_list": []}), &|_| None).resolved;
     let table = resolved.or_else(plain).map(|resolved| resolved.table);
     let reserving = |tags: &[String]| table.as_ref().map(|table| table.reserving(tags)).unwrap_or_default();
     let report = runtime.block_on(moved(flags, &into, &reserving))?;

@@ -31,6 +31,25 @@ pub(crate) struct PlaceFlags {
     pub(crate) database_url: Option<String>,
 }
 
+/// The database of an address, for a person: without user, password and parameters.
+fn described(address: &str) -> String {
+    let Some((_, rest)) = address.split_once("://").filter(|_| address.starts_with("postgres")) else {
+        let path = address.trim_start_matches("sqlite:").split('?').next().unwrap_or_default();
+        let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        return format!("the SQLite file {}", whole.display());
+    };
+    // A password may hold an `@` or a `?` that is not escaped: then its end cannot be told.
+    if rest.find('?').is_some_and(|query| rest[query..].contains('@')) {
+        return "a PostgreSQL database".to_owned();
+    }
+    let server = rest.rsplit_once('@').map_or(rest, |(_, server)| server);
+    let (server, query) = server.split_once('?').unwrap_or((server, ""));
+    let (host, name) = server.split_once('/').unwrap_or((server, ""));
+    let host = query.split('&').find_map(|part| part.strip_prefix("host=")).unwrap_or(host);
+    format!("the PostgreSQL database {name} on {}", if host.is_empty() { "this host" } else { host })
+}
+
 /// Where.
 pub(crate) struct Place {
     /// Of the database that somebody named.
@@ -74,7 +93,10 @@ impl Place {
     /// A sentence that says what cannot be opened.
     pub(crate) fn ledger(&self, router: &Router, metrics: &Arc<Metrics>) -> Result<Arc<Ledger>, String> {
         match self.open(router, metrics) {
-            Ok(ledger) => Ok(ledger),
+            Ok(ledger) => {
+                tracing::info!("teams, keys and spend are kept in {}", described(&self.address()));
+                Ok(ledger)
+            }
             Err(error) if self.may_do_without(&error) => {
                 complain(&format!(
                     "{error}; there are no teams and virtual keys, and spend is not written down: give --data-dir DIR"
@@ -125,5 +147,31 @@ impl Place {
             }
             _ => "",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::described;
+
+    #[test]
+    fn a_database_is_described_without_its_password() {
+        for (address, said) in [
+            (
+                "postgres://me:hunter2@db.internal:5432/tagrail",
+                "the PostgreSQL database tagrail on db.internal:5432",
+            ),
+            ("postgresql://me:hun@ter2@db/t?sslmode=require", "the PostgreSQL database t on db"),
+            ("postgresql://me:hun@ter2?@db/t", "a PostgreSQL database"),
+            ("postgresql://db/t?password=hun@ter2", "a PostgreSQL database"),
+            ("postgres:///t?host=/run/pg&user=me&password=hunter2", "the PostgreSQL database t on /run/pg"),
+            ("postgres://db/t", "the PostgreSQL database t on db"),
+            ("sqlite:/data/tagrail.db", "the SQLite file /data/tagrail.db"),
+            ("sqlite:///data/tagrail.db?mode=rwc", "the SQLite file /data/tagrail.db"),
+        ] {
+            assert_eq!(described(address), said);
+        }
+        let relative = described("sqlite:tagrail.db");
+        assert!(relative.starts_with("the SQLite file /") && relative.ends_with("/tagrail.db"), "{relative}");
     }
 }

@@ -136,7 +136,14 @@ async fn a_planted_key_is_found_nowhere() {
             lines.iter().filter(|line| line.contains(secret)).map(|line| format!("in the log: {line}")),
         );
     }
-    let mut last = House { gateway: Gateway::start("model_list: []"), upstream, leaks };
+    let mut last = House {
+        gateway: Gateway::start(&config_text(
+            &[deployment("good", "good", &[], "http://127.0.0.1:1")],
+            &json!({}),
+        )),
+        upstream,
+        leaks,
+    };
     last.search(directory.path());
     assert!(directory.path().join("tagrail.db").exists());
     assert!(last.leaks.is_empty(), "{} leaks:\n{}", last.leaks.len(), last.leaks.join("\n\n"));

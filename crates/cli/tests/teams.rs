@@ -277,7 +277,9 @@ async fn a_start_in_a_place_that_cannot_be_written_serves_without_teams() {
 
 #[test]
 fn a_place_that_somebody_named_must_do() {
-    let desk = Desk::with("{model_list: [], general_settings: {master_key: sk-1234}}");
+    let desk = Desk::with(
+        "{model_list: [{model_name: m, litellm_params: {model: openai/m, api_key: k}}], general_settings: {master_key: sk-1234}}",
+    );
     for (line, environment, words) in [
         ("--data-dir /sys/no", &[] as &[(&str, &str)], "nothing is started"),
         ("--database-url sqlite:/sys/no/tagrail.db", &[], "nothing is started"),

@@ -49,7 +49,8 @@ fn shown_value(key: &str, node: &Node) -> serde_json::Value {
         Value::Text(text) if is_address(key) || text.contains("://") => {
             serde_json::Value::String(without_credentials(text))
         }
-        Value::Text(text) => serde_json::Value::String(text.clone()),
+        Value::Text(_) if node.variable.as_deref().is_some_and(is_secret) => MASK.into(),
+        Value::Text(text) => serde_json::Value::String(without_keys(text.clone())),
         _ => node.to_json(),
     }
 }

@@ -180,6 +180,9 @@ mod tests {
     use super::*;
     use crate::load_text;
 
+    /// A mistake in the second line of a configuration that runs.
+    const RETIRES: &str = "router_settings:\n  num_retires: 2\nmodel_list: [{model_name: m, litellm_params: {model: openai/m, api_key: k}}]\n";
+
     fn diagnostic(text: &str) -> (Diagnostic, Sources) {
         let loaded = load_text(text, Path::new("config.yaml"), &|_| None);
         (loaded.diagnostics.into_iter().next().unwrap(), loaded.sources)
@@ -187,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_finding_shows_its_line() {
-        let (found, sources) = diagnostic("router_settings:\n  num_retires: 2\n");
+        let (found, sources) = diagnostic(RETIRES);
         insta::assert_snapshot!(found.render(&sources, false), @r"
         warning[unknown-key]: `num_retires` is not a key of router_settings, and is ignored
          --> config.yaml:2:3
@@ -291,7 +294,7 @@ mod tests {
 
     #[test]
     fn machines_get_every_field() {
-        let (found, _) = diagnostic("router_settings:\n  num_retires: 2\n");
+        let (found, _) = diagnostic(RETIRES);
         let json = found.to_json();
         assert_eq!(json["severity"], "warning");
         assert_eq!(json["code"], "unknown-key");
@@ -305,7 +308,7 @@ mod tests {
 
     #[test]
     fn one_line_says_it_all() {
-        let (found, _) = diagnostic("router_settings:\n  num_retires: 2\n");
+        let (found, _) = diagnostic(RETIRES);
         assert_eq!(
             found.to_string(),
             "config.yaml:2:3: warning[unknown-key]: `num_retires` is not a key of router_settings, and is ignored \

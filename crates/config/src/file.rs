@@ -1,5 +1,6 @@
 //! The file as written: read, parsed, merged with its includes.
 
+mod kind;
 mod scalar;
 mod tree;
 
@@ -85,7 +86,15 @@ pub(crate) fn read_text(
     sources: &mut Sources,
     findings: &mut Findings,
 ) -> Option<Map> {
-    let main = parse_one(text, name, sources, findings)?;
+    // Seen from the text, because its YAML may be broken or several documents.
+    let file = findings.files.len();
+    let Some(main) = parse_one(text, name, sources, findings) else {
+        kind::refuse_text(text, Place { file, line: 1, column: 1 }, findings);
+        return None;
+    };
+    if kind::refuse(&main, findings) {
+        return None;
+    }
     let map = match main.value {
         Value::Map(map) => map,
         Value::Null => {

@@ -44,6 +44,11 @@ impl Findings {
         self.push(Severity::Warning, code, Some(at), message, help, false);
     }
 
+    /// The same of the process's environment, which stands in no file.
+    pub(crate) fn warn_of_environment(&mut self, code: &'static str, message: String, help: Option<String>) {
+        self.push(Severity::Warning, code, None, message, help, false);
+    }
+
     /// Something is left out; the rest runs.
     pub(crate) fn error(&mut self, code: &'static str, at: Place, message: String, help: Option<String>) {
         self.push(Severity::Error, code, Some(at), message, help, false);
@@ -82,9 +87,10 @@ impl Findings {
     /// What is to be said about variables that are not set, but where an error has said it.
     fn say_unset(&mut self) {
         for Unset { name, first, uses } in std::mem::take(&mut self.unset) {
-            let key_is_missing =
-                |(at, found): &(_, Diagnostic)| *at == Some(first) && found.code == "no-master-key";
-            if uses == 1 && self.found.iter().any(key_is_missing) {
+            let is_said = |(at, found): &(_, Diagnostic)| {
+                *at == Some(first) && matches!(found.code, "no-master-key" | "unset-variable")
+            };
+            if uses == 1 && self.found.iter().any(is_said) {
                 continue;
             }
             let message = match uses {

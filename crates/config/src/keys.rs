@@ -14,8 +14,9 @@ use crate::node::{Entry, Map, Node, Value};
 
 pub(crate) use general::{FALLBACK_PRICE, GENERAL};
 pub(crate) use litellm::{CHECKING_CALLBACKS, LITELLM};
-pub(crate) use params::{CALL, INFO, PARAMS, is_price};
+pub(crate) use params::{CALL, INFO, PARAMS};
 pub(crate) use router::ROUTER;
+pub(crate) use tagrail_providers::is_price_parameter as is_price;
 
 /// What the keys begin with under which people keep values for anchors.
 const SCRATCH: [&str; 3] = ["x-", "_", "."];
@@ -206,6 +207,12 @@ pub(crate) fn nearest_call(key: &str) -> Option<&'static str> {
     nearest(key, names)
 }
 
+/// The section of the configuration that has a key of this name.
+pub(crate) fn section_of(key: &str) -> Option<&'static Section> {
+    let sections = [&INFO, &ROUTER, &LITELLM, &GENERAL, &ENTRY, &TOP];
+    sections.into_iter().find(|section| !matches!(section.standing(key), Standing::Unknown))
+}
+
 /// Letters to change, add, remove or swap with their neighbour to make one word of the other.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
@@ -259,6 +266,16 @@ mod tests {
         assert_eq!(distance("tgas", "tags"), 1);
         assert_eq!(distance("", "tags"), 4);
         assert_eq!(distance("order", "orders"), 1);
+    }
+
+    #[test]
+    fn the_gateways_keys_are_in_the_one_table_and_parameters_of_a_call_are_not() {
+        for name in PARAMS.names() {
+            assert!(tagrail_providers::is_gateway_parameter(name), "{name} could be sent to a provider");
+        }
+        for name in CALL {
+            assert!(!tagrail_providers::is_gateway_parameter(name), "{name} would not be sent");
+        }
     }
 
     #[test]

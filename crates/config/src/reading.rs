@@ -33,6 +33,20 @@ impl<'m, 'f> Reader<'m, 'f> {
         self.map.entry(key).filter(|entry| !entry.value.is_null())
     }
 
+    /// Rejects a key that is read from a variable that is not set, where going on without its value would
+    /// change where something is kept, who is let in, or where a call goes.
+    pub(crate) fn needs_variable(&mut self, key: &str, without: &str) {
+        let entry = self.map.entry(key).filter(|entry| entry.value.is_null());
+        let Some(variable) = entry.and_then(|entry| entry.value.variable.clone()) else { return };
+        let Some(at) = entry.map(|entry| entry.value.at) else { return };
+        let message = format!("`{key}` is read from `{variable}`, which is not set: {without}");
+        let help = format!(
+            "set `{variable}` where the {} is started, or remove the line",
+            self.findings.host.name()
+        );
+        self.reject("unset-variable", at, message, Some(help));
+    }
+
     /// Text.
     pub(crate) fn text(&mut self, key: &str) -> Option<String> {
         let entry = self.entry(key)?;
@@ -162,6 +176,11 @@ impl<'m, 'f> Reader<'m, 'f> {
     /// Notes a mistake.
     pub(crate) fn reject(&mut self, code: &'static str, at: Place, message: String, help: Option<String>) {
         self.wrong.push(Wrong { code, at, message, help });
+    }
+
+    /// Notes that nothing can run, for a reason that stands in no file.
+    pub(crate) fn refuse(&mut self, code: &'static str, message: String, help: Option<String>) {
+        self.findings.refuse(code, None, message, help);
     }
 
     /// Notes something that works.

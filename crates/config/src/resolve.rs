@@ -12,6 +12,8 @@ mod locate;
 mod policy;
 mod program;
 mod router;
+mod sent;
+mod served;
 mod target;
 
 use std::collections::{HashMap, HashSet};
@@ -100,6 +102,7 @@ pub(crate) fn resolve(
     };
     lint::look(&seen, findings);
     fleet.shadows(&compiled.table, findings);
+    served::needed(&file, general_map, &fleet, &compiled.table, findings);
     let resolved = Resolved {
         table: compiled.table,
         deployments: fleet.settings,
@@ -153,8 +156,12 @@ impl<'a> Fleet<'a> {
             defaults: router.defaults,
             drop_params: router.drop_params,
             client_credentials,
+            tls_verify: router.tls_verify.clone(),
             environment: environment.get("LITELLM_ENVIRONMENT"),
         };
+        if let Some(defaults) = around.defaults {
+            sent::say_all(defaults, findings);
+        }
         let mut fleet = Fleet::default();
         for (place, node) in items(file, "model_list", findings).iter().enumerate() {
             let item = Item { place, node };
@@ -366,7 +373,7 @@ fn items<'a>(file: &'a Map, key: &str, findings: &mut Findings) -> &'a [Node] {
 }
 
 /// `credential_list`, by name.
-fn credentials<'a>(file: &'a Map, findings: &mut Findings) -> HashMap<String, &'a Map> {
+fn credentials(file: &Map, findings: &mut Findings) -> HashMap<String, Map> {
     let mut credentials = HashMap::new();
     for node in items(file, "credential_list", findings) {
         let map = node.as_map();
@@ -374,7 +381,7 @@ fn credentials<'a>(file: &'a Map, findings: &mut Findings) -> HashMap<String, &'
         let values = map.and_then(|map| map.get("credential_values")).and_then(Node::as_map);
         match (name, values) {
             (Some(name), Some(values)) => {
-                credentials.insert(name.to_owned(), values);
+                credentials.insert(name.to_owned(), sent::of_credential(values, findings));
             }
             _ => {
                 let message = "a credential needs `credential_name` and a map `credential_values`".to_owned();

@@ -29,6 +29,9 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resolve")
 }
 
+/// The least that can be served.
+const ONE: &str = "model_list: [{model_name: m, litellm_params: {model: openai/m, api_key: k}}]";
+
 fn cases() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let mut cases: Vec<PathBuf> =
@@ -132,9 +135,11 @@ fn every_code_has_a_case() {
         "more-stars",
         "no-effect",
         "no-master-key",
+        "not-a-configuration",
         "not-settable",
         "not-utf8",
         "not-yet-supported",
+        "nothing-to-serve",
         "odd-reservation",
         "odd-tag",
         "open-end",
@@ -146,6 +151,7 @@ fn every_code_has_a_case() {
         "tag-switch-conflict",
         "tags-off",
         "text-for-number",
+        "tls-unverified",
         "unknown-credential",
         "unknown-key",
         "unknown-target",
@@ -153,6 +159,7 @@ fn every_code_has_a_case() {
         "unset-variable",
         "weight-hides",
         "wildcard-order",
+        "withheld",
         "wrong-type",
         "yaml",
     ];
@@ -209,12 +216,17 @@ fn the_database_may_be_named_by_the_environment() {
         let general = &loaded.resolved.as_ref().unwrap().general;
         general.database_url.as_ref().map(|url| url.reveal().to_owned())
     };
-    assert_eq!(url(&of("model_list: []", "postgres://h/d")).as_deref(), Some("postgres://h/d"));
-    let written = "{model_list: [], general_settings: {database_url: 'sqlite:a.db'}}";
-    assert_eq!(url(&of(written, "mysql://not-asked")).as_deref(), Some("sqlite:a.db"));
-    assert_eq!(url(&of("model_list: []", "")), None);
+    assert_eq!(url(&of(ONE, "postgres://h/d")).as_deref(), Some("postgres://h/d"));
+    let written = format!("{ONE}\ngeneral_settings: {{database_url: 'sqlite:a.db'}}");
+    assert_eq!(url(&of(&written, "mysql://not-asked")).as_deref(), Some("sqlite:a.db"));
+    assert_eq!(url(&load_text(ONE, Path::new("c.yaml"), &|_| None)), None);
 
-    let refused = of("model_list: []", "mysql://root:hunter2@h/d");
+    for empty in ["", " "] {
+        let refused = of(ONE, empty);
+        assert!(refused.resolved.is_none());
+        assert!(refused.diagnostics[0].message.contains("`DATABASE_URL` is empty"));
+    }
+    let refused = of(ONE, "mysql://root:hunter2@h/d");
     assert!(refused.resolved.is_none());
     let said = refused.diagnostics[0].to_string();
     assert!(said.contains("DATABASE_URL") && said.contains("`mysql:`"), "{said}");
@@ -229,7 +241,8 @@ fn reservations_hold_by_mode_unless_the_file_says_otherwise() {
         ("tagrail", "tag_grants: false", false),
         ("litellm", "tag_grants: true", true),
     ] {
-        let text = format!("{{router_settings: {{routing_mode: {mode}}}, general_settings: {{{written}}}}}");
+        let text =
+            format!("{ONE}\nrouter_settings: {{routing_mode: {mode}}}\ngeneral_settings: {{{written}}}");
         let loaded = load_text(&text, Path::new("c.yaml"), &environment);
         assert_eq!(loaded.resolved.unwrap().general.tag_grants, hold, "{mode} {written}");
         assert_eq!(loaded.spec.unwrap().tag_grants, hold, "{mode} {written}");

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::{Operation, work};
 use field::{Name, Role};
+pub use field::{gateway_parameters, is_gateway_parameter, is_price_parameter};
 use member::{Member, Members};
 use read::Facts;
 pub(crate) use value::{elements, members, string};

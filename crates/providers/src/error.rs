@@ -57,6 +57,9 @@ pub struct UpstreamError {
     pub status: u16,
     /// LiteLLM's text: `litellm.RateLimitError: RateLimitError: OpenAIException - <upstream's message>`.
     pub message: String,
+    /// Set where `message` names parts of the configuration (variables, settings): callers read
+    /// [`Misconfigured::text`] instead.
+    pub misconfigured: Option<Misconfigured>,
     /// The provider's own `error.type`, when it sent one.
     pub upstream_type: Option<Box<str>>,
     /// The provider's own `error.code`, when it sent one (row D20).
@@ -109,6 +112,29 @@ impl ErrorKind {
     }
 }
 
+/// What a deployment lacks to be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misconfigured {
+    /// A credential.
+    NoCredential,
+    /// Something else, such as an address.
+    Incomplete,
+}
+
+impl Misconfigured {
+    /// What callers read of it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Misconfigured::NoCredential => {
+                "Missing credentials: the deployment for this model has none. Ask the operator of this gateway."
+            }
+            Misconfigured::Incomplete => {
+                "The deployment for this model is not configured completely. Ask the operator of this gateway."
+            }
+        }
+    }
+}
+
 impl UpstreamError {
     /// An error of this class with LiteLLM's text around `message`. `provider` is its name
     /// (`openai`).
@@ -123,6 +149,7 @@ impl UpstreamError {
             kind,
             status,
             message: message.into(),
+            misconfigured: None,
             upstream_type: None,
             upstream_code: None,
             param: None,
@@ -130,6 +157,11 @@ impl UpstreamError {
             unsent: false,
             headers: None,
         }
+    }
+
+    /// The same, as a fault of the deployment's configuration.
+    pub(crate) fn misconfigured(self, how: Misconfigured) -> UpstreamError {
+        UpstreamError { misconfigured: Some(how), ..self }
     }
 
     /// The upstream did not answer, or broke off (500, as LiteLLM has it).

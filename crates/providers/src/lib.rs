@@ -31,8 +31,11 @@ mod translation;
 mod tree;
 pub mod work;
 
-pub use envelope::{Envelope, EnvelopeError, Fallback, MetadataRule, Rewrite};
-pub use error::{ErrorKind, UpstreamError, retry_after};
+pub use envelope::{
+    Envelope, EnvelopeError, Fallback, MetadataRule, Rewrite, gateway_parameters, is_gateway_parameter,
+    is_price_parameter,
+};
+pub use error::{ErrorKind, Misconfigured, UpstreamError, retry_after};
 pub use estimate::{Asked, Bound, Ending, ModelLimits, Passed, Settled, Told, prompt_tokens, settle};
 pub use framing::{SseFrame, SseFramer, SseTooLong};
 pub use mock::{MOCK_USAGE, Mock};
@@ -40,5 +43,5 @@ pub use operation::Operation;
 pub use price::{Catalogue, Cost, ModelFacts, Price, Usage};
 pub use provider::{Access, Ask, Coder, Prepared, Provider, Scheme, Shown, provider, providers};
 pub use secret::Secret;
-pub use target::{Endpoint, Place, Target, TargetError, TargetSpec};
+pub use target::{Endpoint, Place, Target, TargetError, TargetSpec, TlsVerify};
 pub use tree::tree_bytes;

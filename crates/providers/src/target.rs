@@ -11,12 +11,13 @@ mod site;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderMap;
 
 use crate::provider::{nearest, provider, providers, spoken_elsewhere};
-use crate::{Catalogue, Envelope, EnvelopeError, ErrorKind, Provider, Secret, UpstreamError};
+use crate::{Catalogue, Envelope, EnvelopeError, ErrorKind, Misconfigured, Provider, Secret, UpstreamError};
 
 pub(crate) use secrets::Secrets;
 use site::Site;
@@ -30,6 +31,20 @@ pub struct Endpoint {
     pub host: String,
     /// Port.
     pub port: u16,
+    /// Which certificates are accepted: a connection made with one rule is not used under another.
+    pub tls_verify: TlsVerify,
+}
+
+/// Which certificates of an upstream are accepted (`ssl_verify`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TlsVerify {
+    /// Those that the system's roots, or those of SSL_CERT_FILE, vouch for.
+    #[default]
+    System,
+    /// Those that a certificate in this PEM file vouches for.
+    Bundle(Arc<Path>),
+    /// Any.
+    Off,
 }
 
 /// What a target is built from: `litellm_params`, environment already looked up.
@@ -49,6 +64,8 @@ pub struct TargetSpec {
     pub api_version: Option<String>,
     /// `organization`.
     pub organization: Option<String>,
+    /// `ssl_verify`.
+    pub tls_verify: TlsVerify,
     /// `extra_headers` and `headers`.
     pub extra_headers: Vec<(String, String)>,
     /// Default parameters of the call and of `extra_body`: (key, JSON text).
@@ -219,7 +236,9 @@ impl Target {
         match sites.get(provider.name()) {
             Some(Ok(site)) => Ok(site),
             Some(Err(error)) => {
-                Err(UpstreamError::new(ErrorKind::Internal, 500, provider.name(), &error.to_string()))
+                let failed =
+                    UpstreamError::new(ErrorKind::Internal, 500, provider.name(), &error.to_string());
+                Err(failed.misconfigured(Misconfigured::Incomplete))
             }
             None => Err(Nameless::Unknown.refusal(provider.name())),
         }

@@ -151,8 +151,13 @@ impl Refused<'_> {
     }
 
     fn failed(self, upstream: &UpstreamError) -> Told {
-        let end = if upstream.message.ends_with('.') { "" } else { "." };
-        let mut told = Told::plain(upstream.status, format!("{}{end} {}", upstream.message, self.received()));
+        // Variables and settings are the operator's.
+        let message = match upstream.misconfigured {
+            Some(misconfigured) if !self.is_privy() => misconfigured.text(),
+            _ => upstream.message.as_str(),
+        };
+        let end = if message.ends_with('.') { "" } else { "." };
+        let mut told = Told::plain(upstream.status, format!("{message}{end} {}", self.received()));
         told.code = upstream.upstream_code.clone();
         told.param = upstream.param.clone().map(Cow::Owned);
         if upstream.status == 422 {

@@ -22,7 +22,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tagrail_providers::Endpoint;
+use tagrail_providers::{Endpoint, TlsVerify};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
@@ -33,6 +33,8 @@ use tokio_rustls::TlsConnector;
 use crate::gather::Gather;
 use crate::idle_budget::{IdleBudget, KeptIdle};
 use crate::watch::{LONGEST_EMPTY, Socket, Watched, Wire};
+
+mod tls;
 
 /// Longest wait for a connection, TLS and proxy included.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -74,6 +76,8 @@ pub(crate) struct Transport {
 /// How the outside is reached; shared by all runtimes.
 pub(crate) struct Way {
     tls: OnceLock<Result<TlsConnector, String>>,
+    /// Of deployments with an `ssl_verify` of their own.
+    own_tls: Mutex<HashMap<TlsVerify, Result<TlsConnector, String>>>,
     proxies: Matcher,
     budget: Arc<IdleBudget>,
 }
@@ -389,7 +393,12 @@ impl Drop for Lease {
 impl Way {
     /// Reads proxies from the environment. Certificates are read at the first use of TLS.
     pub(crate) fn new() -> Way {
-        Way { tls: OnceLock::new(), proxies: Matcher::from_env(), budget: IdleBudget::new() }
+        Way {
+            tls: OnceLock::new(),
+            own_tls: Mutex::default(),
+            proxies: Matcher::from_env(),
+            budget: IdleBudget::new(),
+        }
     }
 
     async fn open(&self, endpoint: &Endpoint) -> Result<Connection, TransportError> {
@@ -428,14 +437,36 @@ impl Way {
         stream: T,
         endpoint: &Endpoint,
     ) -> Result<tokio_rustls::client::TlsStream<T>, String> {
-        let connector = self.tls.get_or_init(connector).as_ref().map_err(Clone::clone)?;
+        let connector = self.connector(&endpoint.tls_verify)?;
         let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| error.to_string())?;
         connector.connect(name, stream).await.map_err(|error| format!("TLS with {}: {error}", endpoint.host))
     }
 }
 
+impl Way {
+    fn connector(&self, verify: &TlsVerify) -> Result<TlsConnector, String> {
+        if *verify == TlsVerify::System {
+            return self.tls.get_or_init(system).clone();
+        }
+        let mut own = self.own_tls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = own.get(verify) {
+            return made.clone();
+        }
+        let made = match verify {
+            TlsVerify::System => system(),
+            TlsVerify::Off => tls::unverified(),
+            TlsVerify::Bundle(file) => tls::bundle(file).and_then(tls::verified),
+        };
+        // A file that cannot be read now may be there at the next connection.
+        if made.is_ok() {
+            own.insert(verify.clone(), made.clone());
+        }
+        made
+    }
+}
+
 /// The system's roots, or those of `SSL_CERT_FILE` / `SSL_CERT_DIR`.
-fn connector() -> Result<TlsConnector, String> {
+fn system() -> Result<TlsConnector, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = rustls::RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
@@ -443,13 +474,7 @@ fn connector() -> Result<TlsConnector, String> {
         let why: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
         return Err(format!("no root certificates found; set SSL_CERT_FILE ({})", why.join("; ")));
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    tls::verified(roots)
 }
 
 fn authority(endpoint: &Endpoint) -> String {

@@ -17,6 +17,7 @@ pub(crate) const LITELLM: Section = Section {
         "model_alias_map",
         "drop_params",
         "require_auth_for_metrics_endpoint",
+        "ssl_verify",
     ],
     quiet: &[
         // Looked at by name: some of their values check what passes.
@@ -211,7 +212,6 @@ pub(crate) const LITELLM: Section = Section {
         ("custom_prompt_dict", "prompts are not filled in"),
         ("vertex_ai_safety_settings", "requests go upstream as they came"),
         ("force_ipv4", "addresses are used as the resolver gives them"),
-        ("ssl_verify", "certificates are always verified, with the system's roots and SSL_CERT_FILE"),
         ("ssl_certificate", "no client certificate is presented"),
         ("ssl_security_level", "TLS 1.2 and 1.3 with their safe defaults are used"),
         ("ssl_ecdh_curve", "TLS 1.2 and 1.3 with their safe defaults are used"),

@@ -2,22 +2,27 @@
 
 use std::collections::HashMap;
 
+use tagrail_providers::TlsVerify;
+
 use super::draft::{self, Draft, Written};
+use super::sent;
 use crate::findings::Findings;
-use crate::keys::{CALL, ENTRY, INFO, PARAMS, Section, Standing, is_price, nearest_call, says_something};
+use crate::keys::{ENTRY, INFO, PARAMS, Section, Standing, is_price, says_something};
 use crate::node::{Map, Node};
 use crate::reading::{Reader, Wrong};
 
 /// What all deployments share.
 pub(super) struct Surroundings<'a> {
     /// `credential_list`, by name.
-    pub(super) credentials: HashMap<String, &'a Map>,
+    pub(super) credentials: HashMap<String, Map>,
     /// `router_settings.default_litellm_params`.
     pub(super) defaults: Option<&'a Map>,
     /// `litellm_settings.drop_params`.
     pub(super) drop_params: bool,
     /// `general_settings.allow_client_side_credentials`.
     pub(super) client_credentials: bool,
+    /// `SSL_VERIFY`, else `litellm_settings.ssl_verify`.
+    pub(super) tls_verify: TlsVerify,
     /// `LITELLM_ENVIRONMENT`.
     pub(super) environment: Option<String>,
 }
@@ -107,13 +112,11 @@ fn gateway_keys(map: &Map, section: &Section, findings: &mut Findings) -> Vec<Wr
                 let message = format!("`{}` is not supported yet, and without it {open}", entry.key);
                 wrong.push(Wrong { code: "unprotected", at: entry.at, message, help: None });
             }
-            Standing::Unknown if !CALL.contains(&entry.key.as_str()) && !is_price(&entry.key) => {
-                let of_call = section.name == PARAMS.name;
-                let near =
-                    section.nearest(&entry.key).or_else(|| nearest_call(&entry.key).filter(|_| of_call));
-                if let Some(near) = near {
-                    let fate = if of_call { "sent upstream" } else { "only shown" };
-                    let message = format!("`{}` is not a key of {}, and is {fate}", entry.key, section.name);
+            Standing::Unknown if section.name == PARAMS.name => sent::say(entry, findings),
+            Standing::Unknown if !is_price(&entry.key) => {
+                if let Some(near) = section.nearest(&entry.key) {
+                    let message =
+                        format!("`{}` is not a key of {}, and is only shown", entry.key, section.name);
                     findings.warn("unknown-key", entry.at, message, Some(format!("did you mean `{near}`?")));
                 }
             }

@@ -54,6 +54,12 @@ pub(super) fn read(
     let (mut draft, mut wrong) = start(written, findings);
     let mut reader = Reader::new(written.filled, findings);
     let model = model(&mut reader, written.filled, written.at);
+    for key in ["api_base", "base_url"] {
+        reader.needs_variable(key, "its calls would go to another address");
+    }
+    for key in ["tags", "tag_regex"] {
+        reader.needs_variable(key, "it would serve other requests than those meant");
+    }
     draft.target = target::read(model.clone(), &mut reader, written.filled, around);
     draft.spec = routing(draft.spec, model, &mut reader);
     draft.timeout = reader.seconds("timeout");
@@ -76,6 +82,9 @@ pub(super) fn read(
 /// What `model_info` says, and what is listed.
 fn start(written: &Written<'_>, findings: &mut Findings) -> (Draft, Vec<Wrong>) {
     let mut reader = Reader::new(written.info, findings);
+    for key in ["blocked", "access_groups", "enable_tag_filtering", "allow_fail_open"] {
+        reader.needs_variable(key, "it would serve other callers than those meant");
+    }
     let id = id(&mut reader).unwrap_or_else(|| identity::generated(written.group, written.params));
     let draft = Draft {
         info: shown_info(&id, written.filled, written.info),

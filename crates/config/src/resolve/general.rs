@@ -21,6 +21,20 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// container.
 const BYTES_IN_FLIGHT: usize = 256 * 1024 * 1024;
 
+/// Settings that decide where something is kept, for how long, and who gets in. One that names an unset
+/// variable was meant to; `master_key` has words of its own.
+const DECISIVE: [&str; 9] = [
+    "database_url",
+    "litellm_key_header_name",
+    "tag_grants",
+    "reserved_tags",
+    "strict_config",
+    "completion_model",
+    "disable_spend_logs",
+    "maximum_spend_logs_retention_period",
+    "fallback_price",
+];
+
 /// Reads the map.
 pub(super) fn read(
     map: &Map,
@@ -55,6 +69,9 @@ pub(super) fn read(
         disable_spend_logs: reader.flag("disable_spend_logs").unwrap_or(false),
         journal_sync: ledger::journal_sync(&mut reader),
     };
+    for key in DECISIVE {
+        reader.needs_variable(key, "nothing is started without it");
+    }
     no_header_name(&mut reader, &settings);
     serves_nothing(&mut reader, &settings);
     reserves_nothing(&mut reader, &settings);
@@ -142,7 +159,7 @@ fn master_key(reader: &mut Reader<'_, '_>, map: &Map, environment: &Environment<
         return None;
     }
     let key = reader.text("master_key");
-    if let (Some(""), Some(entry)) = (key.as_deref(), written) {
+    if let (Some(""), Some(entry)) = (key.as_deref().map(str::trim), written) {
         let message = "the master key is empty: nothing is started without it".to_owned();
         reader.reject(
             "no-master-key",
@@ -151,6 +168,14 @@ fn master_key(reader: &mut Reader<'_, '_>, map: &Map, environment: &Environment<
             Some("write a key, or remove the line".to_owned()),
         );
     }
-    let fallback = || environment.get("LITELLM_MASTER_KEY").filter(|key| !key.is_empty());
+    let fallback = || environment.get("LITELLM_MASTER_KEY");
+    if written.is_none_or(|entry| entry.value.is_null())
+        && fallback().is_some_and(|key| key.trim().is_empty())
+    {
+        let message = "the environment variable `LITELLM_MASTER_KEY` is empty: nothing is started without it";
+        let help = "give it a key, or unset it to serve this machine alone";
+        reader.refuse("no-master-key", message.to_owned(), Some(help.to_owned()));
+        return None;
+    }
     if written.is_some_and(|entry| !entry.value.is_null()) { key } else { fallback() }.map(Secret::new)
 }

@@ -19,7 +19,12 @@ const SCHEMES: &str = "write `postgres://USER:PASSWORD@HOST/NAME`, or `sqlite:PA
 /// `database_url`. Its text may hold a password, so no sentence repeats it.
 pub(super) fn database_url(reader: &mut Reader<'_, '_>) -> Option<Secret> {
     let entry = reader.entry("database_url")?;
-    let url = reader.text("database_url").filter(|url| !url.is_empty())?;
+    let url = reader.text("database_url")?;
+    if url.trim().is_empty() {
+        let message = "`database_url` is empty: nothing is started without it".to_owned();
+        reader.reject("bad-value", entry.value.at, message, Some(SCHEMES.to_owned()));
+        return None;
+    }
     if let Some(problem) = unusable(&url) {
         let message = format!("`database_url` {problem}");
         reader.reject("bad-value", entry.value.at, message, Some(SCHEMES.to_owned()));
@@ -29,7 +34,13 @@ pub(super) fn database_url(reader: &mut Reader<'_, '_>) -> Option<Secret> {
 
 /// `DATABASE_URL`, which counts where the file names no database.
 pub(super) fn database_of(environment: &Environment<'_>, findings: &mut Findings) -> Option<Secret> {
-    let url = environment.get("DATABASE_URL").filter(|url| !url.is_empty())?;
+    let url = environment.get("DATABASE_URL")?;
+    if url.trim().is_empty() {
+        let message = "the environment variable `DATABASE_URL` is empty: nothing is started without it";
+        let help = format!("unset it, or {SCHEMES}");
+        findings.refuse("bad-value", None, message.to_owned(), Some(help));
+        return None;
+    }
     if let Some(problem) = unusable(&url) {
         let message = format!("the environment variable `DATABASE_URL` {problem}");
         findings.refuse("bad-value", None, message, Some(SCHEMES.to_owned()));

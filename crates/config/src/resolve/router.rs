@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tagrail_providers::TlsVerify;
 use tagrail_routing::{AliasSpec, FallbackSpec, RoutingMode};
 
-use super::{fallbacks, policy};
+use super::{fallbacks, policy, target};
 use crate::environment::Environment;
 use crate::findings::Findings;
 use crate::keys::{CHECKING_CALLBACKS, LITELLM, ROUTER, says_something};
@@ -43,6 +44,8 @@ pub(super) struct Router<'a> {
     pub(super) max_parallel_requests: Option<u32>,
     /// `litellm_settings.drop_params`.
     pub(super) drop_params: bool,
+    /// `SSL_VERIFY`, else `litellm_settings.ssl_verify`.
+    pub(super) tls_verify: TlsVerify,
     /// `litellm_settings.require_auth_for_metrics_endpoint`.
     pub(super) metrics_need_key: bool,
 }
@@ -55,6 +58,7 @@ struct Module {
     allowed_fails: Option<u32>,
     aliases: Vec<AliasSpec>,
     drop_params: bool,
+    tls_verify: Option<TlsVerify>,
     metrics_need_key: bool,
 }
 
@@ -66,7 +70,8 @@ pub(super) fn read<'a>(
     findings: &mut Findings,
 ) -> Router<'a> {
     ROUTER.check(router, findings);
-    let module = module(litellm, findings);
+    let mut module = module(litellm, findings);
+    let tls_verify = tls_verify_of(environment, findings).or(module.tls_verify.take()).unwrap_or_default();
     let fallbacks = fallbacks::read(router, litellm, findings);
     let mut reader = Reader::new(router, findings);
     strategy(&mut reader);
@@ -90,10 +95,30 @@ pub(super) fn read<'a>(
         defaults: reader.map("default_litellm_params"),
         max_parallel_requests: reader.count("default_max_parallel_requests"),
         drop_params: module.drop_params,
+        tls_verify,
         metrics_need_key: module.metrics_need_key,
     };
     reader.refuse_wrong();
     read
+}
+
+/// `SSL_VERIFY`, which counts before `litellm_settings.ssl_verify`, as in LiteLLM.
+fn tls_verify_of(environment: &Environment<'_>, findings: &mut Findings) -> Option<TlsVerify> {
+    let text = environment.get("SSL_VERIFY").filter(|text| !text.trim().is_empty())?;
+    match target::tls_verify_of(&text) {
+        Ok(verify) => {
+            if verify == TlsVerify::Off {
+                let message = format!("by the environment variable `SSL_VERIFY`, {}", target::UNVERIFIED);
+                findings.warn_of_environment("tls-unverified", message, Some(target::BUNDLE.to_owned()));
+            }
+            Some(verify)
+        }
+        Err(message) => {
+            let message = format!("the environment variable `SSL_VERIFY`: {message}");
+            findings.refuse("bad-value", None, message, Some(target::BUNDLE.to_owned()));
+            None
+        }
+    }
 }
 
 fn module(litellm: &Map, findings: &mut Findings) -> Module {
@@ -107,6 +132,7 @@ fn module(litellm: &Map, findings: &mut Findings) -> Module {
         allowed_fails: reader.count("allowed_fails"),
         aliases: aliases(&mut reader, "model_alias_map"),
         drop_params: reader.flag("drop_params").unwrap_or(false),
+        tls_verify: target::tls_verify(&mut reader),
         metrics_need_key: reader.flag("require_auth_for_metrics_endpoint").unwrap_or(true),
     };
     reader.refuse_wrong();

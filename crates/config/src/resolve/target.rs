@@ -1,9 +1,12 @@
 //! Where a deployment lives and how to enter, as `litellm_params` says it.
 
-use tagrail_providers::{Secret, TargetSpec};
+use std::path::Path;
+use std::sync::Arc;
+
+use tagrail_providers::{Secret, TargetSpec, TlsVerify};
 
 use super::deployment::Surroundings;
-use crate::keys::{PARAMS, Standing, is_price};
+use super::sent::{Fate, fate};
 use crate::node::{Entry, Map, Value};
 use crate::python;
 use crate::reading::Reader;
@@ -37,8 +40,57 @@ pub(super) fn read(
             .and_then(|_| reader.text("organization")),
         extra_headers,
         defaults: call_defaults(reader, params),
+        tls_verify: tls_verify(reader).unwrap_or_else(|| around.tls_verify.clone()),
         drop_params: reader.flag("drop_params").unwrap_or(around.drop_params),
         client_may_set: client_may_set(reader, around.client_credentials),
+    }
+}
+
+/// `ssl_verify`: true, false, or the path of a PEM file with the authorities to trust.
+pub(super) fn tls_verify(reader: &mut Reader<'_, '_>) -> Option<TlsVerify> {
+    let entry = reader.entry("ssl_verify")?;
+    let at = entry.value.at;
+    let said = match &entry.value.value {
+        Value::Bool(true) => Ok(TlsVerify::System),
+        Value::Bool(false) => Ok(TlsVerify::Off),
+        Value::Text(text) => tls_verify_of(text),
+        _ => return reader.not(entry, "true, false, or the path of a PEM file", None),
+    };
+    match said {
+        Ok(verify) => {
+            if verify == TlsVerify::Off {
+                reader.warn("tls-unverified", at, UNVERIFIED.to_owned(), Some(BUNDLE.to_owned()));
+            }
+            Some(verify)
+        }
+        Err(message) => {
+            reader.reject("bad-value", at, message, Some(BUNDLE.to_owned()));
+            None
+        }
+    }
+}
+
+/// What is said where certificates are not verified.
+pub(super) const UNVERIFIED: &str = "`ssl_verify` is off: certificates are not verified, and another server could \
+                                     read the keys and prompts that are sent";
+
+/// What is better than not to verify.
+pub(super) const BUNDLE: &str =
+    "for an authority of your own give the path of its PEM file: `ssl_verify: /path/ca.pem`";
+
+/// `ssl_verify` as text.
+///
+/// # Errors
+/// It is no word for true or false, and no file of this name is there.
+pub(super) fn tls_verify_of(text: &str) -> Result<TlsVerify, String> {
+    let path = Path::new(text.trim());
+    match text.trim().to_ascii_lowercase().as_str() {
+        _ if path.is_file() => Ok(TlsVerify::Bundle(Arc::from(path))),
+        "true" | "1" | "yes" | "on" => Ok(TlsVerify::System),
+        "false" | "0" | "no" | "off" => Ok(TlsVerify::Off),
+        _ => Err(format!(
+            "`ssl_verify` is true, false, or the path of a PEM file, and there is no file `{text}`"
+        )),
     }
 }
 
@@ -58,17 +110,12 @@ fn headers(reader: &mut Reader<'_, '_>, key: &str) -> Vec<(String, String)> {
     headers
 }
 
-/// Every key that is not the gateway's is a default parameter of the call, and so is what
-/// `extra_body` holds.
+/// What `litellm_params` says of the call itself, and what `extra_body` holds.
 fn call_defaults(reader: &mut Reader<'_, '_>, params: &Map) -> Vec<(String, String)> {
-    let own = params.entries.iter().filter(|entry| is_call_parameter(&entry.key));
+    let own = params.entries.iter().filter(|entry| matches!(fate(entry), Fate::Sent | Fate::SentUnknown));
     let extra = reader.map("extra_body").map(|map| map.entries.iter()).into_iter().flatten();
     let json = |entry: &Entry| (entry.key.clone(), entry.value.to_json().to_string());
     own.filter(|entry| !entry.value.is_null()).chain(extra).map(json).collect()
-}
-
-fn is_call_parameter(key: &str) -> bool {
-    matches!(PARAMS.standing(key), Standing::Unknown) && !is_price(key)
 }
 
 /// What clients may send for a deployment: what it opens itself, and what `allow_client_side_credentials` opens

@@ -1,7 +1,8 @@
-//! The top-level fields that mean something to the gateway, and what becomes of each.
+//! The names that mean something to the gateway: what becomes of each in a client's body, and which of
+//! them a deployment's `litellm_params` keep from the provider ([`is_gateway_parameter`]).
 //!
-//! The names are LiteLLM's parameters, so that a client written for it finds the same ones working
-//! and an upstream sees none of them. Fields that are not here are the provider's: they pass.
+//! The names are LiteLLM's parameters (1.110), so that a client written for it finds the same ones
+//! working and an upstream sees none of them. Fields that are not here are the provider's: they pass.
 
 /// A field whose value the gateway reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,22 +56,13 @@ impl Field {
     }
 }
 
-/// What every name of LiteLLM's own begins with that the table does not list: new ones come with its
-/// releases, and none of them is a provider's.
-pub(super) const PREFIX: &str = "litellm_";
-
 /// The row of a key.
 #[inline]
 pub(super) fn find(key: &[u8]) -> Option<u32> {
-    listed(key).or_else(|| if key.starts_with(PREFIX.as_bytes()) { listed(PREFIX.as_bytes()) } else { None })
-}
-
-#[inline]
-fn listed(key: &[u8]) -> Option<u32> {
     let mut slot = hash(key)?;
     loop {
         let row = INDEX[slot];
-        let field = FIELDS.get(usize::from(row))?;
+        let Some(field) = FIELDS.get(usize::from(row)) else { return find_by_kind(key) };
         if field.key.as_bytes() == key {
             return Some(u32::from(row));
         }
@@ -93,6 +85,85 @@ impl Seen {
         again
     }
 }
+
+/// The row of a key that only its prefix or its form tells: LiteLLM's newer internals and prices.
+#[inline]
+fn find_by_kind(key: &[u8]) -> Option<u32> {
+    (is_internal(key) || is_price(key)).then_some(BY_KIND)
+}
+
+/// Whether a name is one of LiteLLM's internals: new ones come with its releases, and none of them is a
+/// provider's.
+#[inline]
+pub(super) fn is_internal(key: &[u8]) -> bool {
+    let first = key.first().copied().unwrap_or_default();
+    matches!(first, b'l' | b'_') && (key.starts_with(b"litellm_") || key.starts_with(b"_litellm_"))
+}
+
+/// Whether a name is a price: `input_cost_per_token`, `cache_read_input_token_cost`, …
+fn is_price(key: &[u8]) -> bool {
+    memchr::memchr_iter(b'_', key).any(|at| {
+        let (before, rest) = key.split_at(at);
+        rest.starts_with(b"_token_cost")
+            || rest.starts_with(b"_per_") && before.ends_with(b"cost")
+            || rest.starts_with(b"_multiplier") && before.ends_with(b"uplift")
+    })
+}
+
+/// Whether a key of `litellm_params` or `model_info` is a price.
+pub fn is_price_parameter(key: &str) -> bool {
+    is_price(key.as_bytes())
+}
+
+/// Whether a key of a deployment's `litellm_params` is the gateway's, and never a provider's: the fields
+/// that are cut from or refused in a client's body, and besides those what only deployments have.
+pub fn is_gateway_parameter(key: &str) -> bool {
+    if is_call_parameter(key) {
+        return false;
+    }
+    find(key.as_bytes()).is_some()
+        || OF_DEPLOYMENTS.contains(&key)
+        || PREFIXES_OF_DEPLOYMENTS.iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// Every name of which [`is_gateway_parameter`] is true and that is not known by its form alone.
+pub fn gateway_parameters() -> impl Iterator<Item = &'static str> {
+    let fields = FIELDS.iter().map(|field| field.key).filter(|key| *key != FIELDS[BY_KIND as usize].key);
+    fields.chain(OF_DEPLOYMENTS.iter().copied()).filter(|key| !is_call_parameter(key))
+}
+
+/// Fields that the gateway reads and that the provider gets as well.
+fn is_call_parameter(key: &str) -> bool {
+    matches!(key, "stream" | "stream_options" | "user")
+}
+
+/// What only deployments have: keys of `model_info` and of LiteLLM's catalogue, which land in
+/// `litellm_params` by mistake. In a client's body such a name is the provider's.
+#[rustfmt::skip]
+const OF_DEPLOYMENTS: &[&str] = &[
+    "access_groups", "access_windows", "allow_fail_open", "auto_router", "blocked", "created_at",
+    "created_by", "db_model", "deployment_id", "disable_background_health_check", "health_check_model",
+    "health_check_params", "health_check_timeout", "hidden_params", "internal_router_model",
+    "litellm_params", "max_input_tokens", "mode", "model_name", "ptu_count", "supported_endpoints",
+    "supported_environments", "supported_modalities", "supported_openai_params",
+    "supported_output_modalities", "supported_regions", "team_id", "team_public_model_name", "tier",
+    "updated_at", "updated_by", "credential_name", "credential_info", "credential_values",
+];
+
+/// Families of settings: a service that calls are logged to, a cloud account, a component of LiteLLM.
+/// A member that is not listed is still none of the provider's parameters.
+#[rustfmt::skip]
+const PREFIXES_OF_DEPLOYMENTS: &[&str] = &[
+    "adaptive_router_", "agentops_", "anthropic_federation_", "anthropic_identity_", "anthropic_issuer_",
+    "anthropic_keycloak_", "argilla_", "arize_", "athina_", "auto_router_", "aws_", "azure_",
+    "braintrust_", "complexity_router_", "datadog_", "dd_", "dynamodb_", "galileo_", "gcs_",
+    "github_copilot_", "greenscale_", "helicone_", "humanloop_", "lago_", "langfuse_", "langsmith_",
+    "langtrace_", "logfire_", "lunary_", "milvus_", "mlflow_", "mock_", "newrelic_", "openai_identity_",
+    "openmeter_", "opik_", "otel_", "pg_vector_", "phoenix_", "posthog_", "promptlayer_",
+    "quality_router_", "redis_", "s3_", "sagemaker_", "signoz_", "slack_", "supabase_", "supports_",
+    "switchyard_router_", "token_exchange_", "traceloop_", "valkey_", "vertex_", "wandb_", "watsonx_",
+    "weave_",
+];
 
 /// The row's field.
 pub(super) fn field(row: u32) -> Option<&'static Field> {
@@ -134,7 +205,11 @@ macro_rules! fields {
     };
 }
 
+/// The row that stands for what [`find_by_kind`] finds.
+const BY_KIND: u32 = 0;
+
 const FIELDS: &[Field] = fields! {
+    Role::Cut => ["litellm_*"]
     Role::Read(Name::Model) => ["model"]
     Role::Read(Name::Stream) => ["stream"]
     Role::Read(Name::StreamOptions) => ["stream_options"]
@@ -190,8 +265,28 @@ const FIELDS: &[Field] = fields! {
         "atext_completion", "client", "data_residency", "litellm_trusted_callback_vars",
         "model_config", "model_file_id_mapping", "proxy_server_request", "rust", "secret_fields",
         "self", "shared_session", "stream_response", "text_completion", "use_client",
-        "cache_control_injection_points", "mode",
-        "litellm_", "_litellm_addressed_response_id", "_litellm_strip_stream_usage", "_router_weights",
+        "mode",
+        "_litellm_addressed_response_id", "_litellm_strip_stream_usage", "_router_weights",
+        "daily_reset_time", "kubernetes_pod_discovery", "rpd", "silent_model",
+        "stream_timeout_by_service_tier", "switchyard_router_config", "tag_regex",
+        "timeout_by_service_tier", "tpd",
+        "cache_control_injection_points", "fireworks_forward_user_id", "initial_prompt_value",
+        "log_client_error_tracebacks", "thought_signature_in_tool_call_id",
+        "addressed_comparison_response_id", "addressed_response_id", "stream_usage_injected",
+        "trusted_callback_vars",
+        "_agentic_loop_api_surface", "_agentic_loop_depth", "_agentic_loop_fingerprints",
+        "_code_interpreter_interception_active", "_code_interpreter_interception_converted_stream",
+        "_code_interpreter_interception_sandbox_key",
+        "_code_interpreter_interception_session_scoped",
+        "_code_interpreter_interception_stream_options", "_context_compaction_state",
+        "_encrypted_content_affinity_pinned", "_headroom_interception_converted_stream",
+        "_headroom_interception_stream_options", "_headroom_request_context",
+        "_websearch_interception_converted_stream", "_websearch_interception_emit_native_blocks",
+        "_websearch_interception_stream_options",
+        "allow_legacy_cloud_file_ids", "bucket_name", "embedding_model", "index_name",
+        "milvus_db_name", "milvus_partition_names", "milvus_text_field", "valkey_embedding_field",
+        "valkey_host", "valkey_password", "valkey_port", "valkey_ssl", "valkey_text_field",
+        "vector_bucket_name", "vector_store_id",
     ]
 
     Role::Steer => [
@@ -208,24 +303,36 @@ const FIELDS: &[Field] = fields! {
         "s3_encryption_key_id", "s3_output_bucket_name", "s3_region_name", "s3_secret_access_key",
         "vertex_ai_credentials", "vertex_ai_location", "vertex_ai_project", "vertex_location",
         "vertex_project",
+        "aws_bedrock_project_id", "aws_session_tags", "responses_api_version", "watsonx_region_name",
+        "anthropic_disable_workload_identity_federation", "anthropic_federation_rule_id",
+        "anthropic_federation_workspace_id", "anthropic_identity_source", "anthropic_identity_token",
+        "anthropic_identity_token_file", "anthropic_issuer_audience",
+        "anthropic_issuer_signing_key_ref", "anthropic_issuer_subject",
+        "anthropic_issuer_ttl_seconds", "anthropic_issuer_url", "anthropic_keycloak_auth_method",
+        "anthropic_keycloak_client_id", "anthropic_keycloak_client_secret_ref",
+        "anthropic_keycloak_scope", "anthropic_keycloak_token_url", "anthropic_organization_id",
+        "anthropic_service_account_id", "chatgpt_auth_file", "github_copilot_auth_type",
+        "github_copilot_host", "github_copilot_user_session", "openai_identity_provider_id",
+        "openai_identity_token_file", "openai_service_account_id", "token_exchange_audience",
+        "token_exchange_endpoint", "token_exchange_profile", "token_exchange_scope",
     ]
 
     // Where a call goes and who it is made as.
     Role::Refuse => [
-        "api_base", "aws_bedrock_runtime_endpoint", "aws_role_name", "aws_sts_endpoint",
+        "api_base", "aws_bedrock_control_plane_endpoint", "aws_bedrock_runtime_endpoint", "aws_role_name", "aws_sts_endpoint",
         "aws_web_identity_token", "base_url", "deployment_url", "s3_endpoint_url",
         "sagemaker_base_url", "user_config", "vertex_credentials",
     ]
 
     // Where its log goes.
     Role::Refuse => [
-        "arize_api_key", "arize_error_sampling_rate", "arize_space_id", "arize_space_key",
+        "arize_api_key", "arize_error_sampling_rate", "arize_otlp_protocol", "arize_space_id", "arize_space_key",
         "arize_success_sampling_rate", "dd_agent_host", "dd_agent_port", "dd_api_key", "dd_site",
         "gcs_bucket_name", "gcs_path_service_account", "humanloop_api_key", "langfuse_environment",
         "langfuse_host", "langfuse_public_key", "langfuse_secret", "langfuse_secret_key",
         "langfuse_span_scope", "langsmith_api_key", "langsmith_base_url", "langsmith_project",
         "langsmith_tenant_id", "newrelic_api_key", "newrelic_region", "phoenix_project_name",
-        "posthog_api_key", "posthog_api_url", "wandb_api_key", "weave_project_id",
+        "posthog_api_key", "posthog_api_url", "signoz_ingestion_endpoint", "signoz_ingestion_key", "wandb_api_key", "weave_project_id",
     ]
 
     // What it costs.
@@ -296,7 +403,7 @@ const FIELDS: &[Field] = fields! {
 
 #[cfg(test)]
 mod tests {
-    use super::{FIELDS, Name, Role, field, find};
+    use super::{FIELDS, Name, Role, field, find, gateway_parameters, is_gateway_parameter};
 
     #[test]
     fn every_row_is_found_and_no_name_twice() {
@@ -321,7 +428,6 @@ mod tests {
             "prompt_cache_key",
             "safety_identifier",
             "service_tier",
-            "tag_regex",
             "request_tags",
             "session_id",
             "reasoning_effort",
@@ -363,11 +469,29 @@ mod tests {
     }
 
     #[test]
-    fn unlisted_names_of_litellm_are_cut() {
-        for key in ["litellm_", "litellm_something_new"] {
-            assert!(matches!(find(key.as_bytes()).and_then(field).unwrap().role, Role::Cut), "{key}");
+    fn prices_and_internals_are_known_by_their_form() {
+        for key in ["input_cost_per_furlong", "cost_per_smile", "new_input_token_cost_above_9t_tokens"] {
+            assert_eq!(find(key.as_bytes()), Some(super::BY_KIND), "{key}");
         }
-        assert!(find(b"litellm").is_none());
+        assert_eq!(find(b"_litellm_next"), Some(super::BY_KIND));
+        assert_eq!(find(b"litellm_next"), Some(super::BY_KIND));
+        for key in ["cost", "cost_centre", "max_token_count", "litellm", "persona_per_user"] {
+            assert!(find(key.as_bytes()).is_none(), "{key}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_a_call_are_not_the_gateways() {
+        for key in ["temperature", "stream", "stream_options", "user", "tools", "thinking", "seed"] {
+            assert!(!is_gateway_parameter(key), "{key}");
+        }
+        for key in gateway_parameters() {
+            assert!(is_gateway_parameter(key), "{key}");
+        }
+        for key in ["mode", "langfuse_anything_new", "aws_anything_new", "output_cost_per_smile", "tags"] {
+            assert!(is_gateway_parameter(key), "{key}");
+        }
+        assert!(gateway_parameters().count() > 400);
     }
 
     #[test]

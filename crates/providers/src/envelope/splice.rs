@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::field::{Name, PREFIX, Role};
+use super::field::{Name, Role, is_internal};
 use super::member::Member;
 use super::{Envelope, MetadataRule, Rewrite, value};
 use crate::scan::plain_run;
@@ -74,7 +74,7 @@ pub(super) fn rewritten(envelope: &Envelope, rewrite: &Rewrite<'_>) -> Vec<Bytes
 /// Fields that say what the gateway has decided, where no other place may say it differently, and LiteLLM's
 /// own.
 fn is_decided_here(key: &str) -> bool {
-    matches!(key, "model" | "stream" | "stream_options" | "extra_body") || key.starts_with(PREFIX)
+    matches!(key, "model" | "stream" | "stream_options" | "extra_body") || is_internal(key.as_bytes())
 }
 
 fn change(envelope: &Envelope, rewrite: &Rewrite<'_>, member: &Member) -> Change {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::Uri;
 use http::uri::PathAndQuery;
 
-use crate::Endpoint;
+use super::{Endpoint, TlsVerify};
 
 /// A base URL's parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,12 @@ impl Base {
         }
         let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });
         let mut base = Base {
-            endpoint: Endpoint { https, host: host.to_ascii_lowercase(), port },
+            endpoint: Endpoint {
+                https,
+                host: host.to_ascii_lowercase(),
+                port,
+                tls_verify: TlsVerify::System,
+            },
             path: uri.path().trim_end_matches('/').to_owned(),
             query: uri.query().filter(|query| !query.is_empty()).map(str::to_owned),
             authority: authority.as_str().to_owned(),
@@ -139,7 +144,8 @@ mod tests {
             ("http://h?", false, "h", 80, "", None, "h"),
         ] {
             let base = Base::parse(text).unwrap();
-            assert_eq!(base.endpoint, Endpoint { https, host: host.to_owned(), port }, "{text}");
+            let endpoint = Endpoint { https, host: host.to_owned(), port, tls_verify: TlsVerify::System };
+            assert_eq!(base.endpoint, endpoint, "{text}");
             assert_eq!(
                 (base.path.as_str(), base.query.as_deref(), base.authority.as_str()),
                 (path, query, authority)

@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 
 use super::base::{Base, presentable};
 use super::site::{authenticate, extra_header};
-use super::{Place, Secrets, Target};
+use super::{Place, Secrets, Target, TlsVerify};
 use crate::{Coder, Envelope, EnvelopeError, Prepared, Secret, UpstreamError};
 
 /// Fields that a deployment can open to clients.
@@ -147,7 +147,7 @@ impl Said {
         let site = place.site;
         let own = Secrets::of(self.key.as_ref(), self.headers.iter().map(|(_, value)| value.as_str()));
         let mut entry = match self.base {
-            Some(text) => elsewhere(&text, own, in_process)?,
+            Some(text) => elsewhere(&text, own, in_process, &site.base.endpoint.tls_verify)?,
             None => Entry {
                 base: Cow::Borrowed(&site.base),
                 headers: site.headers.clone(),
@@ -186,11 +186,17 @@ fn decoded<T: serde::de::DeserializeOwned>(
 
 /// An address of the client's own: none of the deployment's headers go there, since any of them may
 /// be a credential.
-fn elsewhere(text: &str, secrets: Secrets, in_process: bool) -> Result<Entry<'static>, UpstreamError> {
-    let base = Base::parse(text.trim()).map_err(|what| wrong("api_base", what))?;
+fn elsewhere(
+    text: &str,
+    secrets: Secrets,
+    in_process: bool,
+    tls_verify: &TlsVerify,
+) -> Result<Entry<'static>, UpstreamError> {
+    let mut base = Base::parse(text.trim()).map_err(|what| wrong("api_base", what))?;
     if base.is_off_limits() && !in_process {
         return Err(wrong("api_base", "is an address that clients may not choose"));
     }
+    base.endpoint.tls_verify = tls_verify.clone();
     let host = base.authority.parse().map_err(|_| wrong("api_base", "has a host that is none"))?;
     let mut headers = HeaderMap::new();
     headers.insert(HOST, host);

@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, U
 use super::base::{Base, presentable, without_query};
 use super::{Secrets, TargetError, TargetSpec};
 use crate::provider::{Scheme, Shown};
-use crate::{ErrorKind, Provider, Secret, UpstreamError};
+use crate::{ErrorKind, Misconfigured, Provider, Secret, UpstreamError};
 
 /// The version of Anthropic's API that is spoken, from its documentation on versioning.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
@@ -50,8 +50,9 @@ impl Site {
             Some(base) => base,
             None => access.base.map(str::to_owned).ok_or_else(|| no_base(provider))?,
         };
-        let base = Base::parse(&used)
+        let mut base = Base::parse(&used)
             .map_err(|what| TargetError::new("api_base", format!("{:?} {what}", presentable(&used))))?;
+        base.endpoint.tls_verify = spec.tls_verify.clone();
         let shown_base = match (configured, access.shown) {
             (Some(base), _) => Some(without_query(base).to_owned()),
             (None, Shown::Always(text)) => Some(text.to_owned()),
@@ -75,7 +76,8 @@ impl Site {
     /// The error of a call that cannot be authenticated.
     pub(crate) fn unauthenticated(&self) -> Option<UpstreamError> {
         let text = self.missing.as_ref()?;
-        Some(UpstreamError::new(ErrorKind::Internal, 500, self.provider.name(), text))
+        let error = UpstreamError::new(ErrorKind::Internal, 500, self.provider.name(), text);
+        Some(error.misconfigured(Misconfigured::NoCredential))
     }
 }
 

@@ -18,8 +18,13 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
-        let resolved =
-            tagrail::config::load_text("model_list: []", Path::new("c.yaml"), &|_| None).resolved.unwrap();
+        let resolved = tagrail::config::load_text(
+            "model_list: [{model_name: m, litellm_params: {model: openai/m, api_key: k}}]",
+            Path::new("c.yaml"),
+            &|_| None,
+        )
+        .resolved
+        .unwrap();
         let clock = Clock::standing_at(Timestamp(1_800_000_000_000));
         let router = Router::new(resolved, Arc::new(()));
         Rig { meters: Arc::new(Meters::new(router, Arc::new(Metrics::new()), clock.clone())), clock }

@@ -12,8 +12,13 @@ use crate::Metrics;
 
 /// Books over a store that may fail to say what has changed.
 async fn books(store: &Arc<SettlingStore>, directory: &Path) -> Arc<Books> {
-    let resolved =
-        tagrail::config::load_text("model_list: []", Path::new("c.yaml"), &|_| None).resolved.unwrap();
+    let resolved = tagrail::config::load_text(
+        "model_list: [{model_name: m, litellm_params: {model: openai/m, api_key: k}}]",
+        Path::new("c.yaml"),
+        &|_| None,
+    )
+    .resolved
+    .unwrap();
     let store = store.clone();
     let opening = Opening::with(
         move || {

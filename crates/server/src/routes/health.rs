@@ -29,6 +29,11 @@ pub(crate) async fn alive() -> Json<&'static str> {
 /// Calls are taken. Without its database, where it has one, this gateway knows some keys and not others,
 /// and others do better; it goes on for those who come nevertheless.
 pub(crate) async fn ready(State(shared): State<Shared>) -> (StatusCode, Json<Value>) {
+    // A gateway without any deployment would answer every call with an error.
+    if deployments(&shared.router.snapshot()).next().is_none() {
+        let told = json!({ "status": "unhealthy", "error": "no deployment is configured" });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(told));
+    }
     let (status, word, database) = match shared.ledger.connected() {
         None => (StatusCode::OK, "healthy", "Not connected"),
         Some(true) => (StatusCode::OK, "healthy", "connected"),

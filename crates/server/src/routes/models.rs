@@ -1,11 +1,14 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`: the names that can be called. Wildcards are expanded
-//! to the models that the catalogue knows of their provider.
+//! to the models that the catalogue knows of their provider. A client that sends `anthropic-version` gets
+//! Anthropic's shape (`models/anthropic.rs`).
+
+mod anthropic;
 
 use std::collections::HashSet;
 
 use axum::Json;
 use axum::extract::State;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tagrail::Snapshot;
@@ -21,11 +24,14 @@ use crate::error::Problem;
 const CREATED: u32 = 1_677_610_602;
 const OWNER: &str = "openai";
 
-/// What the query string may ask for.
+/// What the query string may ask for. The last three are Anthropic's.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wanted {
     return_wildcard_routes: Option<String>,
     include_model_access_groups: Option<String>,
+    limit: Option<String>,
+    after_id: Option<String>,
+    before_id: Option<String>,
 }
 
 /// One name that can be called, and a deployment behind it.
@@ -37,11 +43,22 @@ pub(crate) struct Listed {
 
 /// All names that the caller may use.
 pub(crate) async fn list(
-    known: Known,
+    known: Result<Known, Problem>,
     State(shared): State<Shared>,
-    Query(wanted): Query<Wanted>,
-) -> Json<Value> {
+    headers: HeaderMap,
+    wanted: Result<Query<Wanted>, Problem>,
+) -> Result<Json<Value>, Problem> {
+    let is_anthropic = anthropic::is_meant(&headers);
+    let in_shape = |problem: Problem| if is_anthropic { anthropic::problem(problem) } else { problem };
+    let (known, Query(wanted)) = (known.map_err(in_shape)?, wanted.map_err(in_shape)?);
     let snapshot = shared.router.snapshot();
+    if is_anthropic {
+        let names = snapshot.as_caller(&known.caller, |access| {
+            let names = listed(&snapshot, access, is_on(wanted.return_wildcard_routes.as_deref()));
+            names.into_iter().map(|listed| listed.name).collect::<Vec<_>>()
+        });
+        return anthropic::page(&names, &wanted).map(Json).map_err(in_shape);
+    }
     let data = snapshot.as_caller(&known.caller, |access| {
         let names = listed(&snapshot, access, is_on(wanted.return_wildcard_routes.as_deref()));
         let mut data: Vec<_> = names.iter().map(entry).collect();
@@ -50,24 +67,29 @@ pub(crate) async fn list(
         }
         data
     });
-    Json(json!({ "data": data, "object": "list" }))
+    Ok(Json(json!({ "data": data, "object": "list" })))
 }
 
 /// One name: listed, or such that a call by it finds deployments.
 pub(crate) async fn one(
-    known: Known,
+    known: Result<Known, Problem>,
     State(shared): State<Shared>,
-    Path(id): Path<String>,
+    headers: HeaderMap,
+    id: Result<Path<String>, Problem>,
 ) -> Result<Json<Value>, Problem> {
+    let is_anthropic = anthropic::is_meant(&headers);
+    let in_shape = |problem: Problem| if is_anthropic { anthropic::problem(problem) } else { problem };
+    let (known, Path(id)) = (known.map_err(in_shape)?, id.map_err(in_shape)?);
     let snapshot = shared.router.snapshot();
     let found = snapshot.as_caller(&known.caller, |access| {
         let listed = listed(&snapshot, access, false);
         let listed = listed.iter().find(|listed| listed.name == id).map(entry);
         listed.or_else(|| leads_somewhere(&snapshot, access, &id).then(|| bare_entry(&id)))
     });
+    let found = found.map(|entry| if is_anthropic { anthropic::entry(&id) } else { entry });
     found.map(Json).ok_or_else(|| {
         let message = format!("The model `{id}` does not exist or is not accessible");
-        Problem::detail(StatusCode::NOT_FOUND, message)
+        in_shape(Problem::detail(StatusCode::NOT_FOUND, message))
     })
 }
 
