@@ -5,6 +5,7 @@ mod field;
 mod member;
 mod read;
 mod splice;
+mod stored;
 mod value;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use crate::Operation;
 use field::{Name, Role};
 use member::{Member, Members};
+pub use stored::StoredState;
 pub(crate) use value::members;
 
 /// A body that cannot be routed. 400 (or [`EnvelopeError::status`]).
@@ -50,6 +52,8 @@ pub struct Rewrite<'a> {
     pub metadata: MetadataRule,
     /// Cuts `user`, which LiteLLM sends only to models that it knows to be OpenAI's.
     pub drop_user: bool,
+    /// Replaces the client's `previous_response_id` by the upstream's.
+    pub previous_response: Option<&'a str>,
     /// Fields of the deployment that count where the client sent none: (key, JSON text). `model` and
     /// `stream` among them are ignored.
     pub defaults: &'a [(String, String)],

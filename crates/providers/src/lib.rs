@@ -11,7 +11,7 @@
 //! formats; `framing/` bytes to frames ([`SseFramer`]); `scan.rs` the JSON scanner under the
 //! envelope and under what is read of replies; `target.rs` where a deployment lives; `price.rs` the
 //! model catalogue; `estimate.rs` tokens that nobody has counted; `error.rs` what upstreams answer when they refuse; `mock.rs` the reply of a
-//! deployment with `mock_response`.
+//! deployment with `mock_response`; `response_id.rs` ids of stored responses in replies.
 
 mod dialect;
 mod envelope;
@@ -23,12 +23,13 @@ mod operation;
 mod passthrough;
 mod price;
 mod provider;
+mod response_id;
 mod scan;
 mod secret;
 mod target;
 mod translation;
 
-pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite};
+pub use envelope::{Envelope, EnvelopeError, MetadataRule, Rewrite, StoredState};
 pub use error::{ErrorKind, UpstreamError, retry_after};
 pub use estimate::{answer_tokens, prompt_tokens};
 pub use framing::{SseFrame, SseFramer, SseTooLong};
@@ -36,5 +37,6 @@ pub use mock::{MOCK_USAGE, Mock};
 pub use operation::Operation;
 pub use price::{Catalogue, Cost, ModelFacts, Price, Usage};
 pub use provider::{Access, Ask, Coder, Prepared, Provider, Scheme, Shown, provider, providers};
+pub use response_id::{NameResponses, ResponseNames};
 pub use secret::Secret;
 pub use target::{Endpoint, Place, Target, TargetError, TargetSpec};

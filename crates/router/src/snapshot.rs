@@ -11,6 +11,7 @@ use tagrail_routing::{
 };
 
 use crate::header_text::header_text;
+use crate::response_id::ResponseIds;
 use crate::scoreboard::{Board, Failure, Scoreboard, State};
 use crate::{Caller, Recorder};
 
@@ -28,6 +29,7 @@ pub struct Snapshot {
     pub left_out: Vec<LeftOut>,
     /// Which tags are reserved, resolved for this very table; see [`crate::Router::reserve`].
     pub reserved: ArcSwap<Reserved>,
+    pub(crate) response_ids: ResponseIds,
     labels: Vec<Labels>,
     board: Board,
     /// Of the models as configured, each looked up at its first call: reading the catalogue would
@@ -68,7 +70,19 @@ impl Snapshot {
         let board = Board(specs.iter().zip(&deployments).map(state).collect());
         scoreboard.retain(|id| table.by_id(id).is_some());
         let reserved = ArcSwap::from_pointee(resolve(&table, &general, reservations));
-        Snapshot { table, deployments, router, general, left_out, reserved, labels, board, listed }
+        let response_ids = ResponseIds::new(&general);
+        Snapshot {
+            table,
+            deployments,
+            router,
+            general,
+            left_out,
+            reserved,
+            response_ids,
+            labels,
+            board,
+            listed,
+        }
     }
 
     /// Puts other reservations in use.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tagrail_routing::{AliasSpec, FallbackSpec, RoutingMode};
 
+use super::general::destinations;
 use super::{fallbacks, policy};
+use crate::destination::Destination;
 use crate::environment::Environment;
 use crate::findings::Findings;
 use crate::keys::{CHECKING_CALLBACKS, LITELLM, ROUTER, says_something};
@@ -42,6 +44,8 @@ pub(super) struct Router<'a> {
     pub(super) drop_params: bool,
     /// `litellm_settings.require_auth_for_metrics_endpoint`.
     pub(super) metrics_need_key: bool,
+    /// `litellm_settings.provider_url_destination_allowed_hosts`.
+    pub(super) client_destinations: Vec<Destination>,
 }
 
 /// What `litellm_settings` says for where `router_settings` says nothing.
@@ -53,6 +57,7 @@ struct Module {
     aliases: Vec<AliasSpec>,
     drop_params: bool,
     metrics_need_key: bool,
+    client_destinations: Vec<Destination>,
 }
 
 /// Reads both maps.
@@ -88,6 +93,7 @@ pub(super) fn read<'a>(
         max_parallel_requests: reader.count("default_max_parallel_requests"),
         drop_params: module.drop_params,
         metrics_need_key: module.metrics_need_key,
+        client_destinations: module.client_destinations,
     };
     reader.refuse_wrong();
     read
@@ -105,6 +111,7 @@ fn module(litellm: &Map, findings: &mut Findings) -> Module {
         aliases: aliases(&mut reader, "model_alias_map"),
         drop_params: reader.flag("drop_params").unwrap_or(false),
         metrics_need_key: reader.flag("require_auth_for_metrics_endpoint").unwrap_or(true),
+        client_destinations: destinations(&mut reader),
     };
     reader.refuse_wrong();
     module

@@ -260,7 +260,7 @@ fn extra_body(object: &str) -> Result<(), EnvelopeError> {
     Ok(())
 }
 
-fn disguised(key: &str) -> EnvelopeError {
+pub(super) fn disguised(key: &str) -> EnvelopeError {
     EnvelopeError {
         message: format!("Invalid request: the key `{key}` must be spelt plainly"),
         param: key.to_owned(),
@@ -268,7 +268,7 @@ fn disguised(key: &str) -> EnvelopeError {
     }
 }
 
-fn repeated(key: &str) -> EnvelopeError {
+pub(super) fn repeated(key: &str) -> EnvelopeError {
     EnvelopeError {
         message: format!("Invalid request: the key `{key}` is there more than once"),
         param: key.to_owned(),

@@ -9,7 +9,10 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tagrail_providers::{Ask, Coder, Envelope, ErrorKind, Operation, Place, Prepared, Price, UpstreamError};
+use tagrail_providers::{
+    Ask, Coder, Endpoint, Envelope, ErrorKind, Operation, Place, Prepared, Price, ResponseNames,
+    UpstreamError,
+};
 use tagrail_routing::DeploymentIndex;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
@@ -18,7 +21,7 @@ use super::{Attempts, Miss, Question, Walk, spent};
 use crate::account::Spent;
 use crate::stream::{Opened, ReplyStream, Terms};
 use crate::transport::{Lease, Pieces, TransportError};
-use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot};
+use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot, egress, response_id};
 
 /// A reply that is longer is not a reply to a prompt.
 const LONGEST_REPLY: usize = 256 * 1024 * 1024;
@@ -43,6 +46,7 @@ struct Try<'a> {
     price: Option<Price>,
     limit: Duration,
     began: Instant,
+    responses: Option<ResponseNames>,
     /// Whether tokens are estimated where the upstream does not count them.
     estimates: bool,
 }
@@ -88,6 +92,7 @@ impl<'a> Attempts<'a> {
             price,
             limit,
             began: Instant::now(),
+            responses: self.responses(question, deployment)?,
             estimates: self.account.estimates(),
         };
         let answer = self.exchange(attempt).await;
@@ -128,7 +133,7 @@ impl<'a> Attempts<'a> {
     }
 
     async fn send(&self, attempt: &Try<'_>, fresh: bool) -> Result<Head, SendError> {
-        let Prepared { endpoint, path, headers, body, mut coder } =
+        let Prepared { endpoint, chosen_by, path, headers, body, mut coder } =
             attempt.prepare().map_err(SendError::Prepare)?;
         if attempt.estimates {
             coder.count();
@@ -137,8 +142,26 @@ impl<'a> Attempts<'a> {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(path);
         *request.headers_mut() = headers;
-        let sent = self.router.transport().send(&endpoint, request, fresh, attempt.began).await;
+        let sent = match chosen_by {
+            Some(field) => Box::pin(self.send_chosen(attempt, field, &endpoint, request)).await?,
+            None => self.router.transport().send(&endpoint, request, fresh, attempt.began).await,
+        };
         sent.map(|(reply, lease)| Head { reply, lease, coder }).map_err(SendError::Transport)
+    }
+
+    /// Sends a call to the address that its client chose, once that is judged.
+    async fn send_chosen(
+        &self,
+        attempt: &Try<'_>,
+        field: &'static str,
+        endpoint: &Endpoint,
+        request: Request<Pieces>,
+    ) -> Result<Result<(Response<Incoming>, Lease), TransportError>, SendError> {
+        let listed = &attempt.snapshot.general.client_destinations;
+        match egress::judge(endpoint, listed).await {
+            Some(judged) => Ok(self.router.transport().send_to(&judged, endpoint, request).await),
+            None => Err(SendError::Prepare(not_to_be_chosen(field))),
+        }
     }
 
     async fn whole(&mut self, attempt: &Try<'_>, head: Head) -> Result<Answer, UpstreamError> {
@@ -202,6 +225,17 @@ impl<'a> Attempts<'a> {
             .unwrap_or(router.timeout)
     }
 
+    /// What the call's responses are called, where they have ids of the gateway's.
+    fn responses(
+        &self,
+        question: Question<'_>,
+        deployment: DeploymentIndex,
+    ) -> Result<Option<ResponseNames>, Miss> {
+        let call = question.call;
+        let continued = response_id::continued(self.snapshot, call).map_err(Miss::Caller)?;
+        Ok(response_id::names(self.snapshot, call, deployment, continued))
+    }
+
     /// What replies carry in `model`: the name asked for. A whole reply of a fallback, and of a path
     /// that alone names the model, keeps the upstream's, and so does every reply within a process, whose program knows what it asked.
     fn echo(&self, question: Question<'_>) -> Option<Cow<'a, str>> {
@@ -227,6 +261,7 @@ impl<'a> Try<'a> {
             echo_model: self.echo.as_deref(),
             client_headers: &call.headers,
             in_process: call.is_operators(),
+            responses: self.responses.as_ref(),
             created: created(),
         })
     }
@@ -298,6 +333,15 @@ async fn refused(Head { reply, lease, coder }: Head) -> Miss {
 fn misfit(error: UpstreamError) -> Miss {
     let at_fault = if error.status < 500 { Miss::Caller } else { Miss::Unfit };
     at_fault(Refusal::Upstream(UpstreamError { unsent: true, ..error }))
+}
+
+/// The answer is the same whatever is wrong with the address, or clients could find out what there is.
+fn not_to_be_chosen(field: &'static str) -> UpstreamError {
+    let text = format!(
+        "litellm.BadRequestError: {field} does not lead to an address that clients may choose: it has to be a public one, or the operator lists it in general_settings.provider_url_destination_allowed_hosts"
+    );
+    let error = UpstreamError::plain(ErrorKind::BadRequest, 400, text);
+    UpstreamError { param: Some(field.to_owned()), ..error }
 }
 
 enum SendError {
