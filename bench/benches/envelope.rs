@@ -14,6 +14,7 @@ const REWRITE: Rewrite<'_> = Rewrite {
     ask_usage: true,
     metadata: MetadataRule::Drop,
     drop_user: true,
+    previous_response: None,
     defaults: &[],
 };
 

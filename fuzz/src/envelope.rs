@@ -76,7 +76,14 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 fn sends_what_was_decided(envelope: &Envelope, metadata: MetadataRule, ask_usage: bool, parses: bool) {
-    let rewrite = Rewrite { model: "up\"\u{e9}", ask_usage, metadata, drop_user: ask_usage, defaults: &[] };
+    let rewrite = Rewrite {
+        model: "up\"\u{e9}",
+        ask_usage,
+        metadata,
+        drop_user: ask_usage,
+        previous_response: None,
+        defaults: &[],
+    };
     let sent = envelope.rewrite(&rewrite).concat();
     let value = match serde_json::from_slice::<Value>(&sent) {
         Ok(value) => value,

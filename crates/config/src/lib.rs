@@ -11,12 +11,14 @@
 //! Map: `file.rs` what is written, as a tree of nodes with their places; `document.rs` the same tree of
 //! a value, `steps.rs` the paths in one; `keys.rs` which keys there are and how each stands; `reading.rs`
 //! typed values out of a map; `environment.rs` variables; `resolve.rs` what is meant, with
-//! `resolve/lint.rs` for what was hardly meant; `settings.rs` the result outside of routing; `modes.rs`
+//! `resolve/lint.rs` for what was hardly meant; `settings.rs` the result outside of routing;
+//! `destination.rs` where clients may send their calls; `modes.rs`
 //! where the two routing modes differ; `report.rs` all that there is to say of a configuration;
 //! `findings.rs` and `diagnostic.rs` what is wrong, for people and machines; `confidential.rs` what
 //! neither may see; `python.rs` the texts that LiteLLM hashes into ids.
 
 mod confidential;
+mod destination;
 mod diagnostic;
 mod document;
 mod environment;
@@ -39,6 +41,7 @@ use tagrail_routing::TableSpec;
 use findings::Findings;
 use node::Map;
 
+pub use destination::Destination;
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use file::Sources;
 pub use modes::{Answer, Difference, ModeDifferences, mode_differences};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tagrail_providers::{ErrorKind, Secret, Target};
 use tagrail_routing::RoutingTable;
 
+use crate::destination::Destination;
 use crate::diagnostic::Spot;
 
 /// A configuration ready to run.
@@ -141,6 +142,14 @@ pub struct RouterSettings {
 pub struct GeneralSettings {
     /// `master_key`, else `LITELLM_MASTER_KEY`. Without one only loopback is served (row D19).
     pub master_key: Option<Secret>,
+    /// `LITELLM_SALT_KEY`: what ids of stored responses are signed with, else with the master key.
+    pub salt_key: Option<Secret>,
+    /// `allow_unmanaged_response_ids`: callers may continue responses whose ids this gateway did not make;
+    /// otherwise only the operator may.
+    pub allow_unmanaged_response_ids: bool,
+    /// `provider_url_destination_allowed_hosts`: where a client's own `api_base` may lead besides public
+    /// addresses.
+    pub client_destinations: Vec<Destination>,
     /// `litellm_key_header_name`.
     pub key_header: Option<String>,
     /// `completion_model`: forces every request's model.

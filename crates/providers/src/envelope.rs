@@ -6,6 +6,7 @@ mod member;
 mod overriding;
 mod read;
 mod splice;
+mod stored;
 mod value;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use field::{Name, Role};
 pub use field::{gateway_parameters, is_gateway_parameter, is_price_parameter};
 use member::{Member, Members};
 use read::Facts;
+pub use stored::StoredState;
 pub(crate) use value::{elements, members, string};
 
 /// A body that cannot be routed. 400 (or [`EnvelopeError::status`]).
@@ -53,6 +55,8 @@ pub struct Rewrite<'a> {
     pub metadata: MetadataRule,
     /// Cuts `user`, which LiteLLM sends only to models that it knows to be OpenAI's.
     pub drop_user: bool,
+    /// Replaces the client's `previous_response_id` by the upstream's.
+    pub previous_response: Option<&'a str>,
     /// Fields of the deployment that count where the client sent none: (key, JSON text). `model` and
     /// `stream` among them are ignored.
     pub defaults: &'a [(String, String)],

@@ -11,7 +11,8 @@
 //! formats; `framing/` bytes to frames ([`SseFramer`]); `scan.rs` the JSON scanner under the
 //! envelope and under what is read of replies; `target.rs` where a deployment lives; `price.rs` the
 //! model catalogue; `estimate.rs` tokens that nobody has counted; `error.rs` what upstreams answer when they refuse; `mock.rs` the reply of a
-//! deployment with `mock_response`; `payload.rs` and `tree.rs` what keeps a translation small; `work.rs` what tests count.
+//! deployment with `mock_response`; `response_id.rs` ids of stored responses in replies; `payload.rs` and `tree.rs`
+//! what keeps a translation small; `work.rs` what tests count.
 
 mod dialect;
 mod envelope;
@@ -24,6 +25,7 @@ mod passthrough;
 mod payload;
 mod price;
 mod provider;
+mod response_id;
 mod scan;
 mod secret;
 mod target;
@@ -33,7 +35,7 @@ pub mod work;
 
 pub use envelope::{
     Envelope, EnvelopeError, Fallback, MetadataRule, Rewrite, gateway_parameters, is_gateway_parameter,
-    is_price_parameter,
+    is_price_parameter, StoredState,
 };
 pub use error::{ErrorKind, Misconfigured, UpstreamError, retry_after};
 pub use estimate::{Asked, Bound, Ending, ModelLimits, Passed, Settled, Told, prompt_tokens, settle};
@@ -42,6 +44,7 @@ pub use mock::{MOCK_USAGE, Mock};
 pub use operation::Operation;
 pub use price::{Catalogue, Cost, ModelFacts, Price, Usage};
 pub use provider::{Access, Ask, Coder, Prepared, Provider, Scheme, Shown, provider, providers};
+pub use response_id::{NameResponses, ResponseNames};
 pub use secret::Secret;
 pub use target::{Endpoint, Place, Target, TargetError, TargetSpec, TlsVerify};
 pub use tree::tree_bytes;

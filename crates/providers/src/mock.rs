@@ -16,6 +16,8 @@ pub struct Mock<'a> {
     pub model: &'a str,
     /// `mock_response`.
     pub text: &'a str,
+    /// The id of a response, on `/responses`.
+    pub response_id: &'a str,
     /// Seconds since 1970.
     pub created: u64,
     /// Whether a stream is to close with a usage chunk.
@@ -116,7 +118,7 @@ impl Mock<'_> {
 
     fn response(&self, status: &str) -> Value {
         let output = if status == "completed" { json!([self.item()]) } else { json!([]) };
-        json!({"id": "resp_mock", "object": "response", "created_at": self.created, "status": status,
+        json!({"id": self.response_id, "object": "response", "created_at": self.created, "status": status,
                "model": self.model, "output": output, "error": null, "incomplete_details": null,
                "usage": {"input_tokens": 10, "output_tokens": 20, "total_tokens": 30}})
     }

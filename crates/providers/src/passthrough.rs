@@ -1,5 +1,5 @@
 //! The coder where both ends speak the same dialect: the upstream's bytes go on as they came, but for
-//! `model`, and but for the usage chunk that only the gateway asked for (row D32).
+//! `model`, the ids of responses (row D36), and the usage chunk that only the gateway asked for (row D32).
 //!
 //! Serves OpenAI's chat, completions, embeddings and responses, and Anthropic's messages. What is
 //! read on the way (usage, errors, the end of a stream) is what OpenAI's API reference and Anthropic's
@@ -9,13 +9,16 @@ mod amount;
 mod spans;
 mod stream;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::dialect::WireUsage;
 use crate::estimate::{prompts, reply_tokens};
+use crate::response_id::{renamed, spliced};
 use crate::target::Secrets;
-use crate::{Ask, Coder, ErrorKind, Operation, Passed, Told, UpstreamError, Usage};
+use crate::{Ask, Coder, ErrorKind, NameResponses, Operation, Passed, Told, UpstreamError, Usage};
 
 use spans::Spans;
 use stream::{Reader, Stream};
@@ -27,6 +30,8 @@ pub(crate) struct Passthrough {
     /// What replies carry in `model`, as JSON.
     echo: Option<Bytes>,
     secrets: Secrets,
+    /// Names of stored responses, on `/responses`.
+    names: Option<Arc<dyn NameResponses>>,
     usage: WireUsage,
     /// Tokens of a whole reply whose upstream has not counted them.
     counted: u64,
@@ -42,11 +47,14 @@ impl Passthrough {
         secrets: Secrets,
     ) -> Passthrough {
         let echo = ask.echo_model.and_then(|name| serde_json::to_vec(name).ok()).map(Bytes::from);
+        let is_responses = ask.operation == Operation::Responses;
+        let names = ask.responses.filter(|_| is_responses).map(|responses| responses.names.clone());
         Passthrough {
             provider,
             operation: ask.operation,
             echo,
             secrets,
+            names,
             usage: WireUsage::default(),
             counted: 0,
             stream: Stream::new(ask.operation, choices(ask), withhold_usage),
@@ -54,8 +62,8 @@ impl Passthrough {
     }
 
     fn reader(&mut self) -> (&mut Stream, Reader<'_>) {
-        let Passthrough { provider, echo, secrets, usage, stream, .. } = self;
-        (stream, Reader { provider, echo: echo.as_ref(), secrets, usage })
+        let Passthrough { provider, echo, secrets, names, usage, stream, .. } = self;
+        (stream, Reader { provider, echo: echo.as_ref(), secrets, names: names.as_deref(), usage })
     }
 
     fn unreadable(&self, what: &str) -> UpstreamError {
@@ -65,7 +73,12 @@ impl Passthrough {
 
 impl Coder for Passthrough {
     fn whole(&mut self, body: Bytes) -> Result<Vec<Bytes>, UpstreamError> {
-        let spans = Spans::of(&body).map_err(|_| self.unreadable("the reply is not a JSON object"))?;
+        let mut ids = Vec::new();
+        let spans = match self.names {
+            Some(_) => Spans::with_ids(&body, &mut ids),
+            None => Spans::of(&body),
+        };
+        let spans = spans.map_err(|_| self.unreadable("the reply is not a JSON object"))?;
         if spans.error.is_some() && self.operation.fails_inside_200() {
             return Err(UpstreamError::from_event(self.provider, &body, &self.secrets));
         }
@@ -74,6 +87,12 @@ impl Coder for Passthrough {
         }
         if self.stream.counts() && self.usage.told().output.is_none_or(|output| output == 0) {
             self.counted = reply_tokens(&body);
+        }
+        if let Some(names) = self.names.as_deref().filter(|_| !ids.is_empty()) {
+            let model = spans.model.zip(self.echo.clone());
+            let (changes, mut pieces) = (renamed(names, &body, &ids).chain(model).collect(), Vec::new());
+            spliced(&body, 0, changes, &mut pieces);
+            return Ok(pieces);
         }
         match (spans.model, &self.echo) {
             (Some(model), Some(echo)) => {

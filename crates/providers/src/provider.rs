@@ -13,7 +13,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::uri::PathAndQuery;
 
-use crate::{Endpoint, Envelope, Operation, Passed, Target, Told, UpstreamError, Usage};
+use crate::{
+    Endpoint, Envelope, Operation, Passed, ResponseNames, Target, Told, UpstreamError, Usage,
+};
 
 pub(crate) use known::{nearest, spoken_elsewhere};
 
@@ -36,6 +38,8 @@ pub struct Ask<'a> {
     pub client_headers: &'a HeaderMap,
     /// The call is the operator's own, made in its process: what deployments open to clients is open.
     pub in_process: bool,
+    /// How the reply's responses are named, on `/responses`; `None` leaves the upstream's ids.
+    pub responses: Option<&'a ResponseNames>,
     /// Now, in seconds since 1970: `created` of replies whose own dialect has no such field.
     pub created: u64,
 }
@@ -44,6 +48,9 @@ pub struct Ask<'a> {
 pub struct Prepared<'a> {
     /// Where to connect. Owned only where the client chose the address.
     pub endpoint: Cow<'a, Endpoint>,
+    /// The field of the body in which a client chose the address; `None` where the operator did. Such a
+    /// client must not reach what only the gateway's network can.
+    pub chosen_by: Option<&'static str>,
     /// Path and query.
     pub path: PathAndQuery,
     /// All headers but `content-length`; `host` included.

@@ -73,6 +73,7 @@ impl Call {
             echo_model: self.echo.as_deref(),
             client_headers: &headers,
             in_process: false,
+            responses: None,
             created: CREATED,
         };
         let place = self.target.resolve(&self.model)?;

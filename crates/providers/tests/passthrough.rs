@@ -27,6 +27,7 @@ fn prepare(operation: Operation, model: &str, body: &str, echo: Option<&str>) ->
         echo_model: echo,
         client_headers: &headers,
         in_process: false,
+        responses: None,
         created: 0,
     };
     let place = target.resolve(model).unwrap();

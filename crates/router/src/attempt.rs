@@ -28,8 +28,9 @@ use self::under_way::{Abandoned, UnderWay};
 use self::walk::{Told, Walk};
 use crate::account::{Account, Spent};
 use crate::choices::Choices;
+use crate::response_id::continued;
 use crate::router::Router;
-use crate::{Answer, Blame, Call, CallError, Refusal, Snapshot};
+use crate::{Answer, Blame, Call, CallError, Refusal, ResponseRefusal, Snapshot};
 
 /// A call on its way: what all its attempts share.
 pub(crate) struct Attempts<'a> {
@@ -133,9 +134,10 @@ pub(crate) async fn run(
     let model = at_fault.unwrap_or_else(|| model.unwrap_or_default().into_owned());
     // A limit is nobody's failure.
     let blame = blame.filter(|_| !matches!(refusal, Refusal::OverLimit(_)));
+    let is_pinned = continued(snapshot, call).is_ok_and(|it| it.is_some_and(|it| it.deployment.is_some()));
     let error = CallError::new(call, snapshot.clone(), model, refusal);
     let exhausted = attempts.exhausted;
-    Err(Box::new(CallError { timeout, blame, attempts: tries, exhausted, ..error }))
+    Err(Box::new(CallError { timeout, blame, attempts: tries, exhausted, is_pinned, ..error }))
 }
 
 /// What every operation needs, before anything is decided.
@@ -296,6 +298,7 @@ impl Attempts<'_> {
         // The clock is not cheap: a call's first question is asked when it came.
         let moment =
             if question.depth == 0 { self.router.moment(self.account.started()) } else { self.router.now() };
+        let pinned = self.pinned(snapshot, question)?;
         let decided = snapshot.as_caller(&question.call.caller, |access| {
             let request = RouteRequest {
                 model: question.model,
@@ -307,9 +310,26 @@ impl Attempts<'_> {
                 moment,
                 chance: self.router.chance(),
             };
-            snapshot.table.decide(&request, snapshot.board())
+            match pinned {
+                Some(deployment) => snapshot.table.decide_pinned(&request, deployment, snapshot.board()),
+                None => snapshot.table.decide(&request, snapshot.board()),
+            }
         });
-        decided.map_err(Refusal::NoRoute)
+        decided.map_err(|no_route| match no_route {
+            NoRoute::NoDeployments if pinned.is_some() => {
+                Refusal::Response(ResponseRefusal::Elsewhere { model: question.model.to_owned() })
+            }
+            other => Refusal::NoRoute(other),
+        })
+    }
+
+    /// The deployment that alone can serve a call, because it has the response that the call continues.
+    fn pinned(
+        &self,
+        snapshot: &Snapshot,
+        question: Question<'_>,
+    ) -> Result<Option<DeploymentIndex>, Refusal> {
+        Ok(continued(snapshot, question.call)?.and_then(|continued| continued.deployment))
     }
 
     /// The plan's next choice that can serve this call. A round yields every deployment once, so
@@ -361,7 +381,7 @@ fn may_fall_back(snapshot: &Snapshot, call: &Call, refusal: &Refusal) -> bool {
         return false;
     }
     match refusal {
-        Refusal::Body(_) | Refusal::MissingModel | Refusal::MissingField(_) => false,
+        Refusal::Body(_) | Refusal::MissingModel | Refusal::MissingField(_) | Refusal::Response(_) => false,
         Refusal::OverLimit(_) | Refusal::Unpriced { .. } => false,
         Refusal::NoRoute(NoRoute::ModelDenied { .. }) => false,
         // LiteLLM's proxy refuses an unknown name before its router sees it, unless the config has

@@ -32,6 +32,8 @@ pub struct CallError {
     pub attempts: u32,
     /// Whether `max_attempts_per_call` has ended the call, where another attempt would have followed.
     pub exhausted: bool,
+    /// It continues a stored response, which one deployment alone has.
+    pub is_pinned: bool,
 }
 
 /// The deployment whose failure is told: after fallbacks have failed too, one of the group asked for.
@@ -59,6 +61,7 @@ impl CallError {
             blame: None,
             attempts: 0,
             exhausted: false,
+            is_pinned: false,
         }
     }
 }
@@ -83,6 +86,8 @@ pub enum Refusal {
     MissingField(&'static str),
     /// No deployment may serve it right now.
     NoRoute(NoRoute),
+    /// A stored response that the call cannot continue: 400.
+    Response(ResponseRefusal),
     /// The deployments speak another dialect: 501.
     NotServed {
         /// What was asked for.
@@ -102,12 +107,34 @@ pub enum Refusal {
     Upstream(UpstreamError),
 }
 
+/// Why a call cannot continue stored state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResponseRefusal {
+    /// There is no such response for this caller: none of this id, or it belongs to another.
+    NotFound {
+        /// As it was sent.
+        id: String,
+    },
+    /// Its deployment is not part of the configuration any more.
+    Gone {
+        /// As it was sent.
+        id: String,
+    },
+    /// The name asked for does not lead to the deployment that has it.
+    Elsewhere {
+        /// The name.
+        model: String,
+    },
+    /// `conversation`: nothing says whose it is.
+    Conversation,
+}
+
 impl Refusal {
     /// The HTTP status, LiteLLM's.
     pub fn status(&self) -> u16 {
         match self {
             Refusal::Body(error) => error.status,
-            Refusal::MissingModel | Refusal::MissingField(_) => 400,
+            Refusal::MissingModel | Refusal::MissingField(_) | Refusal::Response(_) => 400,
             Refusal::NoRoute(no_route) => no_route.status(),
             Refusal::NotServed { .. } => 501,
             Refusal::OverLimit(_) => 429,

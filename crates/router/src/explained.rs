@@ -12,6 +12,7 @@ use tagrail_routing::{DeploymentIndex, Explanation, Moment, Observed, RouteReque
 
 pub use grounds::Grounds;
 
+use crate::response_id::continued;
 use crate::{Call, CallError, Caller, Refusal, Refused, Router, Snapshot};
 
 /// A decision with its reasons and the configuration it was taken with.
@@ -130,6 +131,8 @@ impl Router {
         let (assumed, thoughts) = assume(&snapshot, cooling, moment, &is_told);
         let tags = call.tags(snapshot.table.rules());
         let signals = Assumed { observed: snapshot.board(), assumed: &assumed };
+        let continued = continued(&snapshot, call);
+        let pinned = continued.as_ref().ok().and_then(|it| it.as_ref()?.deployment);
         let mut explanation = snapshot.as_caller(&call.caller, |access| {
             let request = RouteRequest {
                 model: &model,
@@ -141,7 +144,9 @@ impl Router {
                 moment,
                 chance: self.chance(),
             };
-            if is_privy {
+            if let Some(deployment) = pinned {
+                snapshot.table.explain_pinned(&request, deployment, &signals, is_privy)
+            } else if is_privy {
                 snapshot.table.explain_as(&request, &signals)
             } else {
                 snapshot.table.explain(&request, &signals)
@@ -150,6 +155,10 @@ impl Router {
         explanation.notes.extend(thoughts);
         let refused = steering(call, &snapshot, &explanation);
         explanation.notes.extend(refused);
+        if let Err(refusal) = continued {
+            let told = CallError::new(call, snapshot.clone(), model.clone(), refusal).told();
+            explanation.notes.push(format!("the call is refused with {}: {}", told.status, told.text()));
+        }
         let tags = tags.iter().map(|tag| (tag.text.to_string(), tag.origin)).collect();
         let (operation, caller, in_process) = (call.operation, call.caller.clone(), call.in_process);
         let explained = Explained {

@@ -69,7 +69,8 @@
 //! (`references.rs` by what a request names); `caller.rs` and `admission.rs` on whose behalf, and how
 //! much of it; `account.rs` the books of a call, `decided.rs` how it was decided in one line, `explained.rs`
 //! how one would be, `told.rs` what is said of one that failed, `outcome.rs` what is recorded; `snapshot.rs`
-//! the configuration in use, swapped as one.
+//! the configuration in use, swapped as one; `response_id.rs` who may continue a stored response, `egress.rs`
+//! where clients may send their calls.
 
 mod account;
 mod admission;
@@ -78,6 +79,7 @@ mod call;
 mod caller;
 mod choices;
 mod decided;
+mod egress;
 mod error;
 mod explained;
 mod gather;
@@ -85,6 +87,7 @@ mod header_text;
 mod idle_budget;
 mod outcome;
 mod references;
+mod response_id;
 mod router;
 mod scoreboard;
 mod sdk;
@@ -97,7 +100,7 @@ mod watch;
 pub use admission::{Allowance, AllowanceFacts, Need, OverLimit, Reservation, Used};
 pub use call::Call;
 pub use caller::{Caller, Identity};
-pub use error::{Blame, CallError, Refusal};
+pub use error::{Blame, CallError, Refusal, ResponseRefusal};
 pub use explained::{Explained, Grounds};
 pub use header_text::header_text;
 pub use outcome::{Answer, AnswerBody, Facts, Outcome, Recorder};

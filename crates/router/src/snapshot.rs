@@ -14,6 +14,7 @@ use tagrail_routing::{
 
 use crate::choices::Choices;
 use crate::header_text::header_text;
+use crate::response_id::ResponseIds;
 use crate::scoreboard::{Board, Failure, Scoreboard, State};
 use crate::{Caller, Recorder};
 
@@ -31,6 +32,7 @@ pub struct Snapshot {
     pub left_out: Vec<LeftOut>,
     /// Which tags are reserved, resolved for this very table; see [`crate::Router::reserve`].
     pub reserved: ArcSwap<Reserved>,
+    pub(crate) response_ids: ResponseIds,
     labels: Vec<Labels>,
     board: Board,
     /// Of the models as configured, each looked up at its first call: reading the catalogue would
@@ -74,7 +76,20 @@ impl Snapshot {
         let board = Board(specs.iter().zip(&deployments).map(state).collect());
         scoreboard.retain(|id| table.by_id(id).is_some());
         let reserved = ArcSwap::from_pointee(resolve(&table, &general, reservations));
-        Snapshot { table, deployments, router, general, left_out, reserved, labels, board, listed, warned }
+        let response_ids = ResponseIds::new(&general);
+        Snapshot {
+            table,
+            deployments,
+            router,
+            general,
+            left_out,
+            reserved,
+            response_ids,
+            labels,
+            board,
+            listed,
+            warned,
+        }
     }
 
     /// Puts other reservations in use.

@@ -13,12 +13,19 @@ use tagrail_routing::{
     Access, Chance, DeploymentIndex, FallbackKind, Holder, Moment, NoRoute, RouteRequest, RoutingMode, Rules,
 };
 
-use crate::{CallError, Caller, Refusal, Snapshot};
+use crate::{CallError, Caller, Refusal, ResponseRefusal, Snapshot};
 
 pub use python::python_list;
 
 /// A longer `Retry-After` of an upstream's is not passed on: nobody cools for longer on its word either.
 const LONGEST_WAIT: f64 = 3600.0;
+
+/// As much of an id is repeated; those of the gateway are shorter.
+const LONGEST_ID: usize = 512;
+
+/// Said of a call that could be sent to one deployment only.
+const PINNED: &str =
+    "The call continues a response that only this deployment has, so no other one was asked.";
 
 /// A failure as it is told. What is `None` follows from the status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,15 +112,24 @@ impl CallError {
         let (snapshot, model) = (&*self.snapshot, &*self.model);
         let refused = Refused { operation: *operation, snapshot, model, caller, in_process: *in_process };
         let told = refused.told(&self.refusal);
-        if !self.exhausted {
+        // Why nothing else was tried, where something else would have been.
+        let is_outage =
+            matches!(self.refusal, Refusal::NoRoute(_) | Refusal::Upstream(_)) && told.status != 400;
+        let mut reasons = Vec::new();
+        if self.is_pinned && is_outage {
+            reasons.push(PINNED.to_owned());
+        }
+        if self.exhausted {
+            reasons.push(format!(
+                "The call ended after {} attempts (router_settings.max_attempts_per_call).",
+                snapshot.router.max_attempts_per_call
+            ));
+        }
+        if reasons.is_empty() {
             return told;
         }
-        let ended = format!(
-            "The call ended after {} attempts (router_settings.max_attempts_per_call).",
-            snapshot.router.max_attempts_per_call
-        );
-        let help = told.help.as_ref().map_or_else(|| ended.clone(), |help| format!("{ended} {help}"));
-        Told { help: Some(help), ..told }
+        reasons.extend(told.help);
+        Told { help: Some(reasons.join(" ")), ..told }
     }
 }
 
@@ -136,6 +152,7 @@ impl Refused<'_> {
                 );
                 Told::plain(403, message).kind("budget_without_price").param("model")
             }
+            Refusal::Response(refusal) => of_response(refusal),
             Refusal::NotServed { provider, .. } => {
                 let message =
                     format!("Deployments of provider {provider} do not serve /{path} in this version.");
@@ -306,6 +323,40 @@ impl Refused<'_> {
     fn is_privy(self) -> bool {
         self.caller.policy.is_none()
     }
+}
+
+/// A stored response that cannot be continued. The first text is OpenAI's, and the same for one that does not
+/// exist, one that another owns and one that was forged.
+fn of_response(refusal: &ResponseRefusal) -> Told {
+    let told = |message: String, param| Told::plain(400, message).kind("invalid_request_error").param(param);
+    let not_found = |message| {
+        let told = told(message, "previous_response_id");
+        Told { code: Some("previous_response_not_found".to_owned()), ..told }
+    };
+    match refusal {
+        ResponseRefusal::NotFound { id } => {
+            not_found(format!("Previous response with id '{}' not found.", shortened(id)))
+        }
+        ResponseRefusal::Gone { id } => not_found(format!(
+            "Previous response with id '{}' not found: the deployment that made it is not configured any more.",
+            shortened(id)
+        )),
+        ResponseRefusal::Elsewhere { model } => told(
+            format!(
+                "The previous response was made by a deployment that model={model} does not lead to. Send the model that it was made with."
+            ),
+            "model",
+        ),
+        ResponseRefusal::Conversation => told(
+            "Conversations are not available here: nothing says whom one belongs to. Send `previous_response_id` instead, or have the operator set general_settings.allow_unmanaged_response_ids.".to_owned(),
+            "conversation",
+        ),
+    }
+}
+
+/// An id as far as an error repeats it: it may be of any length.
+fn shortened(id: &str) -> &str {
+    &id[..id.floor_char_boundary(LONGEST_ID)]
 }
 
 /// The tags that the deployments of a name's group carry, in the order of the configuration.

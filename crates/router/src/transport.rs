@@ -5,6 +5,8 @@
 //! took it over would wake that one for every byte, and wait for ever where that one is idle. So each core
 //! has a `Transport` of its own, and of one that several share none hands a connection from one to another.
 
+mod chosen;
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::pin::Pin;

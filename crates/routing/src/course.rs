@@ -29,6 +29,8 @@ pub(crate) struct Course<'a> {
     candidates: Bits,
     /// The candidates that the tags were matched against, when they were.
     before_tags: Option<Bits>,
+    /// Only one deployment can serve the call.
+    pinned: bool,
 }
 
 impl<'a> Course<'a> {
@@ -67,8 +69,9 @@ impl<'a> Course<'a> {
             seen.note(|| format!("{left_out} of `{}` left out for a mistake in the config", group.name()));
         }
         let (candidates, reach) = (group.all().clone(), view.reach(found.group));
+        let (before_tags, pinned) = (None, false);
         let mut course =
-            Course { table, request, signals, found, group, view, reach, candidates, before_tags: None };
+            Course { table, request, signals, found, group, view, reach, candidates, before_tags, pinned };
         course.single_out(seen)?;
         Ok(course)
     }
@@ -110,6 +113,25 @@ impl<'a> Course<'a> {
             return Err(if doubtful { NoRoute::ReservationsUnknown } else { NoRoute::WildcardId });
         }
         Ok(())
+    }
+
+    /// Leaves the one deployment that can serve the call; see [`RoutingTable::decide_pinned`].
+    pub(crate) fn pin(
+        &mut self,
+        deployment: DeploymentIndex,
+        seen: &mut impl Collector,
+    ) -> Result<(), NoRoute> {
+        let mut only = match self.group.position(deployment) {
+            Some(position) => Bits::only(self.group.size(), position),
+            None => Bits::none(self.group.size()),
+        };
+        only.keep(&self.candidates);
+        seen.remove("name", &self.candidates.without(&only), |_| {
+            "the call continues a response that another deployment has".into()
+        });
+        self.candidates = only;
+        self.pinned = true;
+        if self.candidates.is_empty() { Err(NoRoute::NoDeployments) } else { Ok(()) }
     }
 
     /// What the operator has paused.
@@ -281,7 +303,7 @@ impl<'a> Course<'a> {
             prefix: &self.table.tag_prefix,
             match_any: self.table.match_any,
             knows_tags: self.is_known_group(),
-            by_id: self.found.only.is_some(),
+            by_id: self.pinned || self.found.only.is_some(),
             request: self.request.tags,
             granted: self.request.access.granted(),
             reach: self.reach.as_ref(),

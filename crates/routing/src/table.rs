@@ -72,23 +72,55 @@ impl RoutingTable {
     /// # Errors
     /// Says why nobody may.
     pub fn decide(&self, request: &RouteRequest<'_>, signals: &dyn Signals) -> Result<Decision, NoRoute> {
-        self.run(request, signals, &mut ())
+        self.run(request, None, signals, &mut ())
+    }
+
+    /// The same for a call that one deployment alone can serve, because only its upstream has what the
+    /// call refers to. As with an id under row D6 (here in both modes), the deployment has to be one of
+    /// the name's, and access, reservations, tags and health hold for it.
+    ///
+    /// # Errors
+    /// Says why it may not; [`NoRoute::NoDeployments`] also where the name does not lead to it.
+    pub fn decide_pinned(
+        &self,
+        request: &RouteRequest<'_>,
+        deployment: DeploymentIndex,
+        signals: &dyn Signals,
+    ) -> Result<Decision, NoRoute> {
+        self.run(request, Some(deployment), signals, &mut ())
     }
 
     /// The same decision by the same stages, with the reason for every deployment of the group that is
     /// within the caller's reach; of others it says nothing.
     pub fn explain(&self, request: &RouteRequest<'_>, signals: &dyn Signals) -> Explanation {
-        self.reasoned(request, signals, false)
+        self.reasoned(request, None, signals, false)
     }
 
     /// The decision for a caller, told to an admin: also of what the caller does not reach, and why.
     pub fn explain_as(&self, request: &RouteRequest<'_>, signals: &dyn Signals) -> Explanation {
-        self.reasoned(request, signals, true)
+        self.reasoned(request, None, signals, true)
     }
 
-    fn reasoned(&self, request: &RouteRequest<'_>, signals: &dyn Signals, is_privy: bool) -> Explanation {
+    /// The reasons of [`RoutingTable::decide_pinned`], told to the caller or to an admin.
+    pub fn explain_pinned(
+        &self,
+        request: &RouteRequest<'_>,
+        deployment: DeploymentIndex,
+        signals: &dyn Signals,
+        is_privy: bool,
+    ) -> Explanation {
+        self.reasoned(request, Some(deployment), signals, is_privy)
+    }
+
+    fn reasoned(
+        &self,
+        request: &RouteRequest<'_>,
+        pinned: Option<DeploymentIndex>,
+        signals: &dyn Signals,
+        is_privy: bool,
+    ) -> Explanation {
         let mut reasons = Reasons::new(is_privy);
-        let decision = self.run(request, signals, &mut reasons);
+        let decision = self.run(request, pinned, signals, &mut reasons);
         reasons.explanation(decision)
     }
 
@@ -96,10 +128,14 @@ impl RoutingTable {
     fn run(
         &self,
         request: &RouteRequest<'_>,
+        pinned: Option<DeploymentIndex>,
         signals: &dyn Signals,
         seen: &mut impl Collector,
     ) -> Result<Decision, NoRoute> {
         let mut course = Course::by_name(self, request, signals, seen)?;
+        if let Some(deployment) = pinned {
+            course.pin(deployment, seen)?;
+        }
         course.drop_reserved(seen)?;
         course.drop_paused(seen)?;
         course.apply_tags(seen)?;

@@ -24,7 +24,7 @@ pub(crate) struct TagFilter<'a> {
     pub(crate) match_any: bool,
     /// Whether the group's own tags count as known (row D21).
     pub(crate) knows_tags: bool,
-    /// The candidates are one deployment that was asked for by its id.
+    /// The candidates are one deployment that was asked for by its id, or that alone can serve the call.
     pub(crate) by_id: bool,
     pub(crate) request: &'a [RequestTag<'a>],
     /// What an admin gave to the caller: constraints among these hold whatever else is dropped, also

@@ -25,6 +25,8 @@ pub(crate) const GENERAL: Section = Section {
         "disable_spend_logs",
         "maximum_spend_logs_retention_period",
         "spend_journal_sync_interval",
+        "allow_unmanaged_response_ids",
+        "provider_url_destination_allowed_hosts",
     ],
     quiet: &[
         "alert_to_webhook_url",
@@ -34,7 +36,6 @@ pub(crate) const GENERAL: Section = Section {
         "alerting_threshold",
         "allow_cli_sso_verification_uri_complete",
         "allow_public_health_readiness_details",
-        "allow_unmanaged_response_ids",
         "allow_user_auth",
         "auto_redirect_ui_login_to_sso",
         "cancel_on_disconnect",
@@ -63,7 +64,6 @@ pub(crate) const GENERAL: Section = Section {
         "disable_master_key_return",
         "disable_password_login_when_sso_enabled",
         "disable_prisma_schema_update",
-        "disable_responses_id_security",
         "disable_retry_on_max_parallel_request_limit_error",
         "enable_mcp_registry",
         "enable_openai_websocket_passthrough",
@@ -193,8 +193,8 @@ pub(crate) const GENERAL: Section = Section {
         ("user_url_validation", "no URL of a client is fetched"),
         ("user_url_allowed_hosts", "no URL of a client is fetched"),
         (
-            "provider_url_destination_allowed_hosts",
-            "only `configurable_clientside_auth_params` lets a client name a host",
+            "disable_responses_id_security",
+            "a stored response belongs to the team, user or key that it was made for",
         ),
     ],
     guards: &[

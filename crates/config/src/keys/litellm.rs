@@ -18,6 +18,7 @@ pub(crate) const LITELLM: Section = Section {
         "drop_params",
         "require_auth_for_metrics_endpoint",
         "ssl_verify",
+        "provider_url_destination_allowed_hosts",
     ],
     quiet: &[
         // Looked at by name: some of their values check what passes.
@@ -217,10 +218,6 @@ pub(crate) const LITELLM: Section = Section {
         ("ssl_ecdh_curve", "TLS 1.2 and 1.3 with their safe defaults are used"),
         ("user_url_validation", "no URL of a client is fetched"),
         ("user_url_allowed_hosts", "no URL of a client is fetched"),
-        (
-            "provider_url_destination_allowed_hosts",
-            "only `configurable_clientside_auth_params` lets a client name a host",
-        ),
         ("api_key", "set it in `litellm_params`"),
         ("api_base", "set it in `litellm_params`"),
         ("api_version", "set it in `litellm_params`"),

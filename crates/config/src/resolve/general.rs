@@ -8,6 +8,7 @@ use tagrail_routing::RoutingMode;
 use super::ledger;
 use super::router::Router;
 use crate::Host;
+use crate::destination::Destination;
 use crate::environment::Environment;
 use crate::findings::Findings;
 use crate::keys::GENERAL;
@@ -51,6 +52,12 @@ pub(super) fn read(
     let in_flight = reader.number("max_bytes_in_flight_mb").map(megabytes);
     let mut settings = GeneralSettings {
         master_key: if is_gateway { master_key(&mut reader, map, environment) } else { None },
+        salt_key: environment
+            .get("LITELLM_SALT_KEY")
+            .filter(|key| is_gateway && !key.is_empty())
+            .map(Secret::new),
+        allow_unmanaged_response_ids: reader.flag("allow_unmanaged_response_ids").unwrap_or(false),
+        client_destinations: [router.client_destinations.clone(), destinations(&mut reader)].concat(),
         key_header: reader.text("litellm_key_header_name"),
         completion_model: reader.text("completion_model"),
         max_body_bytes,
@@ -81,6 +88,29 @@ pub(super) fn read(
         settings.database_url = ledger::database_of(environment, findings);
     }
     settings
+}
+
+/// `provider_url_destination_allowed_hosts`, which LiteLLM reads in `litellm_settings` too.
+pub(super) fn destinations(reader: &mut Reader<'_, '_>) -> Vec<Destination> {
+    let key = "provider_url_destination_allowed_hosts";
+    let Some(written) = reader.texts(key) else { return Vec::new() };
+    let items = reader.entry(key).and_then(|entry| entry.value.as_list()).unwrap_or_default();
+    let mut listed = Vec::with_capacity(written.len());
+    for (text, node) in written.iter().zip(items) {
+        match Destination::parse(text) {
+            Ok(destination) => listed.push(destination),
+            Err(what) => {
+                let help = "write a host, HOST:PORT, an address, or a network such as 10.1.0.0/16";
+                reader.reject(
+                    "bad-value",
+                    node.at,
+                    format!("`{text}` in `{key}` {what}"),
+                    Some(help.to_owned()),
+                );
+            }
+        }
+    }
+    listed
 }
 
 /// A name that no header can have.

@@ -6,11 +6,17 @@ use crate::keys::{GENERAL, Standing, TOP};
 use crate::node::{Map, Value};
 
 /// The keys of `general_settings` that the router itself obeys.
-const GENERAL_OF_ROUTER: [&str; 5] =
-    ["completion_model", "strict_config", "tag_grants", "reserved_tags", "fallback_price"];
+const GENERAL_OF_ROUTER: [&str; 6] = [
+    "completion_model",
+    "strict_config",
+    "tag_grants",
+    "reserved_tags",
+    "fallback_price",
+    "provider_url_destination_allowed_hosts",
+];
 
 /// Those of `litellm_settings` that are about callers, their keys and budgets, and about routes.
-const LITELLM_OF_GATEWAY: [&str; 29] = [
+const LITELLM_OF_GATEWAY: [&str; 28] = [
     "require_auth_for_metrics_endpoint",
     "max_budget",
     "budget_duration",
@@ -39,7 +45,6 @@ const LITELLM_OF_GATEWAY: [&str; 29] = [
     "blocked_user_list",
     "validate_end_user_id_in_db",
     "require_managed_files",
-    "provider_url_destination_allowed_hosts",
 ];
 
 /// Takes out what only a gateway asks for. What nobody knows stays, to be named.

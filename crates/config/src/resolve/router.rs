@@ -6,7 +6,9 @@ use std::time::Duration;
 use tagrail_providers::TlsVerify;
 use tagrail_routing::{AliasSpec, FallbackSpec, RoutingMode};
 
+use super::general::destinations;
 use super::{fallbacks, policy, target};
+use crate::destination::Destination;
 use crate::environment::Environment;
 use crate::findings::Findings;
 use crate::keys::{CHECKING_CALLBACKS, LITELLM, ROUTER, says_something};
@@ -48,6 +50,8 @@ pub(super) struct Router<'a> {
     pub(super) tls_verify: TlsVerify,
     /// `litellm_settings.require_auth_for_metrics_endpoint`.
     pub(super) metrics_need_key: bool,
+    /// `litellm_settings.provider_url_destination_allowed_hosts`.
+    pub(super) client_destinations: Vec<Destination>,
 }
 
 /// What `litellm_settings` says for where `router_settings` says nothing.
@@ -60,6 +64,7 @@ struct Module {
     drop_params: bool,
     tls_verify: Option<TlsVerify>,
     metrics_need_key: bool,
+    client_destinations: Vec<Destination>,
 }
 
 /// Reads both maps.
@@ -97,6 +102,7 @@ pub(super) fn read<'a>(
         drop_params: module.drop_params,
         tls_verify,
         metrics_need_key: module.metrics_need_key,
+        client_destinations: module.client_destinations,
     };
     reader.refuse_wrong();
     read
@@ -134,6 +140,7 @@ fn module(litellm: &Map, findings: &mut Findings) -> Module {
         drop_params: reader.flag("drop_params").unwrap_or(false),
         tls_verify: target::tls_verify(&mut reader),
         metrics_need_key: reader.flag("require_auth_for_metrics_endpoint").unwrap_or(true),
+        client_destinations: destinations(&mut reader),
     };
     reader.refuse_wrong();
     module

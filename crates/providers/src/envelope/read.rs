@@ -377,7 +377,7 @@ fn single(object: &str, wanted: &str, within: &str) -> Result<Option<(usize, usi
     Ok(value)
 }
 
-fn disguised(key: &str) -> EnvelopeError {
+pub(super) fn disguised(key: &str) -> EnvelopeError {
     EnvelopeError {
         message: format!("Invalid request: the key `{key}` must be spelt plainly"),
         param: key.to_owned(),
@@ -385,7 +385,7 @@ fn disguised(key: &str) -> EnvelopeError {
     }
 }
 
-fn repeated(key: &str) -> EnvelopeError {
+pub(super) fn repeated(key: &str) -> EnvelopeError {
     EnvelopeError {
         message: format!("Invalid request: the key `{key}` is there more than once"),
         param: key.to_owned(),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::field::{Name, Role, is_internal};
 use super::member::Member;
+use super::stored::PREVIOUS_RESPONSE;
 use super::{Envelope, MetadataRule, Rewrite, value};
 use crate::scan::plain_run;
 use crate::work;
@@ -79,7 +80,11 @@ fn is_decided_here(key: &str) -> bool {
 
 fn change(envelope: &Envelope, rewrite: &Rewrite<'_>, member: &Member) -> Change {
     match member.role() {
-        None | Some(Role::Read(Name::Stream)) => Change::Keep,
+        None => match rewrite.previous_response {
+            Some(id) if envelope.is(member, PREVIOUS_RESPONSE) => Change::Replace(quoted(id)),
+            _ => Change::Keep,
+        },
+        Some(Role::Read(Name::Stream)) => Change::Keep,
         Some(Role::Read(Name::Model)) => Change::Rename,
         Some(Role::Read(Name::StreamOptions)) if rewrite.ask_usage => {
             Change::Replace(asking_usage(envelope.value(member)))

@@ -3,8 +3,14 @@ use serde_json::json;
 
 use super::{Envelope, EnvelopeError, Fallback, MetadataRule, Rewrite};
 
-const PLAIN: Rewrite<'_> =
-    Rewrite { model: "up", ask_usage: false, metadata: MetadataRule::Drop, drop_user: false, defaults: &[] };
+const PLAIN: Rewrite<'_> = Rewrite {
+    model: "up",
+    ask_usage: false,
+    metadata: MetadataRule::Drop,
+    drop_user: false,
+    previous_response: None,
+    defaults: &[],
+};
 
 fn read(body: &str) -> Result<Envelope, EnvelopeError> {
     Envelope::read(Bytes::copy_from_slice(body.as_bytes()))

@@ -26,6 +26,26 @@ impl Spans {
     /// # Errors
     /// It is not one JSON object.
     pub(super) fn of(bytes: &[u8]) -> Result<Spans, Broken> {
+        Spans::read(bytes, &mut |_, _| ())
+    }
+
+    /// The same for the Responses API, with the strings that are ids of responses, quotes included: of
+    /// the response itself, wrapped or not, of the one that it continues, and `response_id` in an event.
+    pub(super) fn with_ids(bytes: &[u8], ids: &mut Vec<Range<usize>>) -> Result<Spans, Broken> {
+        Spans::read(bytes, &mut |found, within| {
+            let is_id = match &bytes[found.key.start..found.key.end] {
+                b"id" | b"previous_response_id" => true,
+                b"response_id" => !within,
+                _ => false,
+            };
+            if is_id && bytes[found.value] == b'"' {
+                ids.push(found.value..found.end);
+            }
+        })
+    }
+
+    /// `see` is shown every member, and whether it stands in the wrapped reply.
+    fn read(bytes: &[u8], see: &mut impl FnMut(&Found, bool)) -> Result<Spans, Broken> {
         let mut start = Scanner::new(bytes, 0);
         if start.peek() != Some(b'{') {
             return Err(Broken);
@@ -33,11 +53,12 @@ impl Spans {
         let mut spans = Spans::default();
         let mut walk = Walk::new(bytes, start.at(), 1);
         while let Some(found) = walk.member()? {
+            see(&found, false);
             match (&bytes[found.key.start..found.key.end], bytes[found.value]) {
                 (b"type", b'"') => spans.kind = Some(found.value + 1..found.end - 1),
                 (b"error", first) => spans.error = (first != b'n').then_some(found.value..found.end),
                 (b"choices", b'[') => spans.choices = Some(found.value..found.end),
-                (b"response" | b"message", b'{') => spans.wrapped(bytes, &found)?,
+                (b"response" | b"message", b'{') => spans.wrapped(bytes, &found, see)?,
                 _ => spans.either(bytes, &found),
             }
         }
@@ -54,9 +75,15 @@ impl Spans {
         }
     }
 
-    fn wrapped(&mut self, bytes: &[u8], outer: &Found) -> Result<(), Broken> {
+    fn wrapped(
+        &mut self,
+        bytes: &[u8],
+        outer: &Found,
+        see: &mut impl FnMut(&Found, bool),
+    ) -> Result<(), Broken> {
         let mut walk = Walk::new(bytes, outer.value, 2);
         while let Some(found) = walk.member()? {
+            see(&found, true);
             self.either(bytes, &found);
         }
         Ok(())
@@ -114,6 +141,20 @@ mod tests {
         assert_eq!(text(bytes, spans.kind), Some("message_start"));
         assert_eq!(text(bytes, spans.model), Some(r#""m""#));
         assert_eq!(text(bytes, spans.usage), Some(r#"{"input_tokens":1}"#));
+    }
+
+    #[test]
+    fn ids_of_responses_are_found_and_no_others() {
+        let bytes = r#"{"type":"response.created","item_id":"no","response_id":"a","response":{"id":"b",
+            "output":[{"id":"no"}],"previous_response_id" : "c","response_id":"no","model":"m"}}"#;
+        let mut ids = Vec::new();
+        let spans = Spans::with_ids(bytes.as_bytes(), &mut ids).unwrap();
+        assert_eq!(spans, Spans::of(bytes.as_bytes()).unwrap());
+        assert_eq!(ids.into_iter().map(|id| &bytes[id]).collect::<Vec<_>>(), [r#""a""#, r#""b""#, r#""c""#]);
+        let bytes = r#"{"id":"a","previous_response_id":null,"output":[{"id":"no"}]}"#;
+        let mut ids = Vec::new();
+        Spans::with_ids(bytes.as_bytes(), &mut ids).unwrap();
+        assert_eq!(ids.into_iter().map(|id| &bytes[id]).collect::<Vec<_>>(), [r#""a""#]);
     }
 
     #[test]

@@ -13,8 +13,9 @@ use super::amount::Amount;
 use super::spans::Spans;
 use crate::dialect::WireUsage;
 use crate::framing::{SseFrame, SseFramer};
+use crate::response_id::{renamed, spliced};
 use crate::target::Secrets;
-use crate::{ErrorKind, Operation, Passed, UpstreamError};
+use crate::{ErrorKind, NameResponses, Operation, Passed, UpstreamError};
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
@@ -45,7 +46,15 @@ pub(super) struct Reader<'a> {
     pub(super) provider: &'static str,
     pub(super) echo: Option<&'a Bytes>,
     pub(super) secrets: &'a Secrets,
+    pub(super) names: Option<&'a dyn NameResponses>,
     pub(super) usage: &'a mut WireUsage,
+}
+
+impl Reader<'_> {
+    /// Whether a piece of a reply names its response, as some servers have it.
+    fn renames(&self, data: &[u8]) -> bool {
+        self.names.is_some() && memmem::find(data, b"\"response_id\"").is_some()
+    }
 }
 
 impl Stream {
@@ -169,7 +178,7 @@ impl Stream {
             return Ok(());
         }
         match frame.data_span() {
-            Some(span) if is_delta(&bytes[span.clone()]) => {
+            Some(span) if is_delta(&bytes[span.clone()]) && !reader.renames(&bytes[span.clone()]) => {
                 self.answered = false;
                 note(&mut self.amount, &bytes[span]);
                 out.push(bytes.clone());
@@ -201,7 +210,12 @@ impl Stream {
             out.push(bytes.clone());
             return Ok(());
         }
-        let spans = Spans::of(data).map_err(|_| {
+        let mut ids = Vec::new();
+        let spans = match reader.names {
+            Some(_) => Spans::with_ids(data, &mut ids),
+            None => Spans::of(data),
+        };
+        let spans = spans.map_err(|_| {
             UpstreamError::new(
                 ErrorKind::Internal,
                 500,
@@ -225,6 +239,11 @@ impl Stream {
         note(&mut self.amount, data);
         self.done = !self.operation.ends_with_done() && kind.is_some_and(is_last);
         self.finished |= self.done || finished > 0;
+        if let Some(names) = reader.names.filter(|_| !ids.is_empty()) {
+            let model = spans.model.zip(reader.echo.cloned());
+            spliced(bytes, start, renamed(names, data, &ids).chain(model).collect(), out);
+            return Ok(());
+        }
         let (Some(model), Some(echo)) = (spans.model, reader.echo) else {
             out.push(bytes.clone());
             return Ok(());

@@ -92,6 +92,7 @@ fn rewrite<'a>(ask: &Ask<'a>, place: &Place<'a>, metadata: MetadataRule) -> Rewr
         ask_usage: false,
         metadata,
         drop_user: false,
+        previous_response: None,
         defaults: ask.target.defaults(),
     }
 }

@@ -95,6 +95,7 @@ impl OpenAi {
             },
             // LiteLLM sends `user` only to models that its table knows to be OpenAI's.
             drop_user: ask.envelope.has("user") && Catalogue.provider_of(place.model) != Some("openai"),
+            previous_response: ask.responses.and_then(|responses| responses.previous.as_deref()),
             defaults: ask.target.defaults(),
         }
     }

@@ -1,7 +1,5 @@
 //! A base URL, taken apart once: what is connected to, and what stands in front of every path.
 
-use std::net::IpAddr;
-
 use http::Uri;
 use http::uri::PathAndQuery;
 
@@ -79,30 +77,6 @@ impl Base {
         // Of a URL's own path and query, and of plain letters.
         PathAndQuery::try_from(path).unwrap_or_else(|_| PathAndQuery::from_static("/"))
     }
-
-    /// Whether the address is one that only the machine's own network can mean: a cloud's metadata
-    /// service, a link-local address, the unspecified one. Names cannot be judged here.
-    pub(crate) fn is_off_limits(&self) -> bool {
-        let host = self.endpoint.host.trim_end_matches('.');
-        if matches!(host, "metadata" | "metadata.google.internal" | "instance-data") {
-            return true;
-        }
-        // Spellings of IPv4 that only the system's resolver understands: 2852039166, 0xa9.254.1.
-        let odd = host.rsplit('.').next().is_some_and(|last| {
-            last.starts_with("0x") || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()))
-        });
-        match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
-            Ok(IpAddr::V4(v4)) => {
-                v4.is_link_local() || v4.is_unspecified() || v4.octets() == [100, 100, 100, 200]
-            }
-            Ok(IpAddr::V6(v6)) => {
-                v6.is_unicast_link_local()
-                    || v6.is_unspecified()
-                    || v6.segments()[0] == 0xfd00 && v6.segments()[1] == 0xec2
-            }
-            Err(_) => odd,
-        }
-    }
 }
 
 /// A configured base as the response header shows it: verbatim, without its query.
@@ -178,24 +152,5 @@ mod tests {
         assert_eq!(presentable("h/v1?key=x"), "h/v1");
         assert_eq!(presentable("http://h/#key"), "http://h/");
         assert_eq!(presentable("http://user:p?w@h/v1"), "***");
-    }
-
-    #[test]
-    fn addresses_of_the_machines_own_network_are_told() {
-        for text in [
-            "http://169.254.169.254/",
-            "http://[fe80::1]/",
-            "http://[::ffff:169.254.169.254]/",
-            "http://[fd00:ec2::254]/",
-            "http://0.0.0.0/",
-            "http://2852039166/",
-            "http://0xa9fea9fe/",
-            "http://metadata.google.internal./",
-        ] {
-            assert!(Base::parse(text).unwrap().is_off_limits(), "{text}");
-        }
-        for text in ["http://127.0.0.1/", "https://api.openai.com/", "http://[2001:db8::1]/"] {
-            assert!(!Base::parse(text).unwrap().is_off_limits(), "{text}");
-        }
     }
 }

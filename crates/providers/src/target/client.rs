@@ -28,6 +28,8 @@ const RESERVED: [&str; 4] = ["host", "authorization", "x-api-key", "api-key"];
 /// A place, with what the client was allowed to change.
 pub(crate) struct Entry<'a> {
     base: Cow<'a, Base>,
+    /// The field in which a client chose the base.
+    chosen_by: Option<&'static str>,
     pub(crate) headers: HeaderMap,
     pub(crate) secrets: Secrets,
 }
@@ -35,7 +37,8 @@ pub(crate) struct Entry<'a> {
 /// The fields that the deployment opened, as they stand in the body.
 struct Said {
     key: Option<Secret>,
-    base: Option<String>,
+    /// With the field that it stands in.
+    base: Option<(&'static str, String)>,
     headers: Vec<(String, String)>,
 }
 
@@ -89,7 +92,7 @@ impl Target {
                 return Err(error);
             }
             let (headers, secrets) = (site.headers.clone(), site.secrets.clone());
-            return Ok(Entry { base: Cow::Borrowed(&site.base), headers, secrets });
+            return Ok(Entry { base: Cow::Borrowed(&site.base), chosen_by: None, headers, secrets });
         }
         let said = if in_process {
             Said::read(OPENABLE, envelope)
@@ -124,7 +127,7 @@ impl<'a> Entry<'a> {
             Cow::Borrowed(base) => Cow::Borrowed(&base.endpoint),
             Cow::Owned(base) => Cow::Owned(base.endpoint),
         };
-        Prepared { endpoint, path, headers: self.headers, body, coder }
+        Prepared { endpoint, chosen_by: self.chosen_by, path, headers: self.headers, body, coder }
     }
 }
 
@@ -139,7 +142,8 @@ impl Said {
         let text =
             |field| decoded::<String>(field, raw(field)).map(|text| text.filter(|t| !t.trim().is_empty()));
         let key = text("api_key")?.map(|key| Secret::new(key.trim()));
-        let base = text("api_base")?.or(text("base_url")?);
+        let base = |field: &'static str| Ok(text(field)?.map(|text| (field, text)));
+        let base = base("api_base")?.or(base("base_url")?);
         Ok(Said { key, base, headers })
     }
 
@@ -147,9 +151,13 @@ impl Said {
         let site = place.site;
         let own = Secrets::of(self.key.as_ref(), self.headers.iter().map(|(_, value)| value.as_str()));
         let mut entry = match self.base {
-            Some(text) => elsewhere(&text, own, in_process, &site.base.endpoint.tls_verify)?,
+            Some((field, text)) => {
+                let chosen_by = (!in_process).then_some(field);
+                Entry { chosen_by, ..elsewhere(field, &text, own, &site.base.endpoint.tls_verify)? }
+            }
             None => Entry {
                 base: Cow::Borrowed(&site.base),
+                chosen_by: None,
                 headers: site.headers.clone(),
                 secrets: site.secrets.and(&own),
             },
@@ -184,24 +192,21 @@ fn decoded<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// An address of the client's own: none of the deployment's headers go there, since any of them may
-/// be a credential.
+/// An address of the call's own: none of the deployment's headers go there, since any of them may
+/// be a credential. Where a client chose it, the router judges what it resolves to.
 fn elsewhere(
+    field: &str,
     text: &str,
     secrets: Secrets,
-    in_process: bool,
     tls_verify: &TlsVerify,
 ) -> Result<Entry<'static>, UpstreamError> {
-    let mut base = Base::parse(text.trim()).map_err(|what| wrong("api_base", what))?;
-    if base.is_off_limits() && !in_process {
-        return Err(wrong("api_base", "is an address that clients may not choose"));
-    }
+    let mut base = Base::parse(text.trim()).map_err(|what| wrong(field, what))?;
     base.endpoint.tls_verify = tls_verify.clone();
-    let host = base.authority.parse().map_err(|_| wrong("api_base", "has a host that is none"))?;
+    let host = base.authority.parse().map_err(|_| wrong(field, "has an invalid host"))?;
     let mut headers = HeaderMap::new();
     headers.insert(HOST, host);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(Entry { base: Cow::Owned(base), headers, secrets })
+    Ok(Entry { base: Cow::Owned(base), chosen_by: None, headers, secrets })
 }
 
 fn wrong(field: &str, what: &str) -> UpstreamError {

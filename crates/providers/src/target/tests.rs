@@ -55,6 +55,7 @@ fn try_prepare<T>(
         echo_model: Some("asked"),
         client_headers: &HeaderMap::new(),
         in_process: false,
+        responses: None,
         created: 0,
     };
     place.provider.prepare(&ask).map(|prepared| look(&prepared))
@@ -271,6 +272,7 @@ fn an_opened_key_counts_for_its_call_alone() {
     };
     assert_eq!(authorization(r#","api_key":"sk-client""#).as_deref(), Some("Bearer sk-client"));
     assert_eq!(authorization("").as_deref(), Some("Bearer sk-own"));
+    prepare(&target, "openai/m", r#","api_key":"k""#, |prepared| assert_eq!(prepared.chosen_by, None));
 }
 
 #[test]
@@ -284,6 +286,7 @@ fn an_opened_address_never_gets_the_deployments_credentials() {
     let base = r#","api_base":"https://mine.example/v1""#;
     prepare(&target, "openai/m", base, |prepared| {
         assert_eq!(prepared.endpoint.host, "mine.example");
+        assert_eq!(prepared.chosen_by, Some("api_base"));
         assert_eq!(header(&prepared.headers, "host"), Some("mine.example"));
         for name in ["authorization", "x-secret", "openai-organization"] {
             assert_eq!(header(&prepared.headers, name), None);
@@ -295,7 +298,6 @@ fn an_opened_address_never_gets_the_deployments_credentials() {
         assert_eq!(header(&prepared.headers, "x-a"), Some("b"));
     });
     for (fields, param) in [
-        (r#","api_base":"http://169.254.169.254/latest""#, "api_base"),
         (r#","api_base":"file:///etc/passwd""#, "api_base"),
         (r#","api_key":5"#, "api_key"),
         (r#","extra_headers":{"Authorization":"x"}"#, "extra_headers"),

@@ -173,7 +173,8 @@ proptest! {
         let Ok(envelope) = read(&body) else { return Ok(()) };
         let defaults: Vec<_> =
             defaults.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let rewrite = Rewrite { model: &model, ask_usage, metadata: rule, drop_user, defaults: &defaults };
+        let previous_response = None;
+        let rewrite = Rewrite { model: &model, ask_usage, metadata: rule, drop_user, previous_response, defaults: &defaults };
         let sent = String::from_utf8(envelope.rewrite(&rewrite).concat()).unwrap();
         let Some(members) = Members::of(&sent) else { return Err(TestCaseError::fail(sent)) };
         let expected = parsed::rewritten(&body, &rewrite);

@@ -12,7 +12,10 @@ use http::{HeaderMap, Method, Request, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tagrail_providers::{Ask, Coder, Ending, Envelope, ErrorKind, Operation, Place, Prepared, UpstreamError};
+use tagrail_providers::{
+    Ask, Coder, Ending, Endpoint, Envelope, ErrorKind, Operation, Place, Prepared, ResponseNames,
+    UpstreamError,
+};
 use tagrail_routing::{DeploymentIndex, Moment};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
@@ -23,8 +26,8 @@ use super::{Attempts, Miss, Question, Walk};
 use crate::account::Spent;
 use crate::choices::Choices;
 use crate::stream::{Opened, ReplyStream, StreamTerms};
-use crate::transport::{Lease, Pieces, TransportError};
-use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot};
+use crate::transport::{Lease, Pieces, Ready, TransportError};
+use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot, egress, response_id};
 
 /// A reply that is longer is not a reply to a prompt.
 pub(super) const LONGEST_REPLY: usize = 256 * 1024 * 1024;
@@ -52,6 +55,7 @@ struct Try<'a> {
     choices: Choices<'a>,
     captured: Option<&'a str>,
     began: Instant,
+    responses: Option<ResponseNames>,
     /// Whether tokens are estimated where the upstream does not count them.
     estimates: bool,
 }
@@ -102,6 +106,7 @@ impl<'a> Attempts<'a> {
             choices: self.choices(question, deployment),
             captured: decision.captured(),
             began: Instant::now(),
+            responses: self.responses(question, deployment)?,
             estimates: self.account.estimates(),
         };
         let answer = self.exchange(attempt).await;
@@ -163,7 +168,7 @@ impl<'a> Attempts<'a> {
         permit: Option<OwnedSemaphorePermit>,
         fresh: bool,
     ) -> Result<Head, SendError> {
-        let Prepared { endpoint, path, headers, body, mut coder } =
+        let Prepared { endpoint, chosen_by, path, headers, body, mut coder } =
             attempt.prepare().map_err(SendError::Prepare)?;
         if attempt.estimates {
             coder.count();
@@ -172,8 +177,13 @@ impl<'a> Attempts<'a> {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(path);
         *request.headers_mut() = headers;
-        let ready = self.router.transport().connect(&endpoint, fresh, attempt.began).await;
-        let ready = ready.map_err(SendError::Transport)?;
+        let ready = match chosen_by {
+            Some(field) => Box::pin(self.connect_chosen(attempt, field, &endpoint)).await?,
+            None => {
+                let ready = self.router.transport().connect(&endpoint, fresh, attempt.began).await;
+                ready.map_err(SendError::Transport)?
+            }
+        };
         // From here on the upstream is asked, and works whether its reply is waited for or not.
         let is_whole = attempt.is_whole();
         self.under_way = Some(UnderWay {
@@ -194,6 +204,23 @@ impl<'a> Attempts<'a> {
             (Ok(Fetched { parts, lease, body }), Some(coder)) => Ok(Head { parts, body, lease, coder }),
             (Err(error), _) => Err(SendError::Transport(error)),
             (Ok(_), None) => Err(SendError::Transport(TransportError::Broken("no reader".to_owned()))),
+        }
+    }
+
+    /// A connection to the address that the call's client chose, once that is judged.
+    async fn connect_chosen(
+        &self,
+        attempt: &Try<'_>,
+        field: &'static str,
+        endpoint: &Endpoint,
+    ) -> Result<Ready, SendError> {
+        let listed = &attempt.snapshot.general.client_destinations;
+        match egress::judge(endpoint, listed).await {
+            Some(judged) => {
+                let ready = self.router.transport().connect_to(&judged, endpoint).await;
+                ready.map_err(SendError::Transport)
+            }
+            None => Err(SendError::Prepare(not_to_be_chosen(field))),
         }
     }
 
@@ -269,6 +296,15 @@ impl<'a> Attempts<'a> {
     /// What the caller chose for its call at a deployment.
     pub(super) fn choices<'q>(&self, question: Question<'q>, deployment: DeploymentIndex) -> Choices<'q> {
         Choices::of(question.call, self.configured_limit(question, deployment))
+    /// What the call's responses are called, where they have ids of the gateway's.
+    fn responses(
+        &self,
+        question: Question<'_>,
+        deployment: DeploymentIndex,
+    ) -> Result<Option<ResponseNames>, Miss> {
+        let call = question.call;
+        let continued = response_id::continued(self.snapshot, call).map_err(Miss::Caller)?;
+        Ok(response_id::names(self.snapshot, call, deployment, continued))
     }
 
     /// What replies carry in `model`: the name asked for. A whole reply of a fallback, and of a path
@@ -296,6 +332,7 @@ impl<'a> Try<'a> {
             echo_model: self.echo.as_deref(),
             client_headers: &call.headers,
             in_process: call.is_operators(),
+            responses: self.responses.as_ref(),
             created: created(),
         })
     }
@@ -382,6 +419,15 @@ async fn refused(Head { parts, body, lease, coder }: Head) -> Miss {
 fn misfit(error: UpstreamError) -> Miss {
     let at_fault = if error.status < 500 { Miss::Caller } else { Miss::Unfit };
     at_fault(Refusal::Upstream(UpstreamError { unsent: true, ..error }))
+}
+
+/// The answer is the same whatever is wrong with the address, or clients could find out what there is.
+fn not_to_be_chosen(field: &'static str) -> UpstreamError {
+    let text = format!(
+        "litellm.BadRequestError: {field} does not lead to an address that clients may choose: it has to be a public one, or the operator lists it in general_settings.provider_url_destination_allowed_hosts"
+    );
+    let error = UpstreamError::plain(ErrorKind::BadRequest, 400, text);
+    UpstreamError { param: Some(field.to_owned()), ..error }
 }
 
 enum SendError {

@@ -41,7 +41,9 @@ impl<'a> Attempts<'a> {
         refusal: &'b Refusal,
     ) -> Pin<Box<dyn Future<Output = Option<Answer>> + Send + 'b>> {
         Box::pin(async move {
-            if self.too_deep(question) || !may_fall_back(self.snapshot, question.call, refusal) {
+            // Another group's deployments do not have the response that a call continues.
+            let is_pinned = matches!(self.pinned(self.snapshot, question), Ok(Some(_)));
+            if is_pinned || self.too_deep(question) || !may_fall_back(self.snapshot, question.call, refusal) {
                 return None;
             }
             if question.depth == 0 {

@@ -8,7 +8,10 @@ use tokio::time::Instant;
 use super::call_once::created;
 use super::{Attempts, Miss, Question};
 use crate::snapshot::Listed;
-use crate::{Answer, AnswerBody, Facts};
+use crate::{Answer, AnswerBody, Facts, response_id};
+
+/// The upstream's id of a response that no upstream has.
+const MOCK_RESPONSE: &str = "resp_mock";
 
 impl Attempts<'_> {
     pub(super) fn mocked(
@@ -32,8 +35,15 @@ impl Attempts<'_> {
         let terms = self.admit(question, decision, deployment, listed.unwrap_or(nothing), named)?;
         let envelope = &question.call.envelope;
         let operation = question.call.operation;
-        let mock =
-            Mock { model: question.model, text, created: created(), wants_usage: envelope.wants_usage() };
+        let names = response_id::names(snapshot, question.call, deployment, None);
+        let response_id = names.map_or(MOCK_RESPONSE.to_owned(), |names| names.names.name(MOCK_RESPONSE));
+        let mock = Mock {
+            model: question.model,
+            text,
+            response_id: &response_id,
+            created: created(),
+            wants_usage: envelope.wants_usage(),
+        };
         let stream = envelope.stream() && operation != Operation::Embeddings;
         let body = if stream {
             AnswerBody::Events(mock.stream(operation))

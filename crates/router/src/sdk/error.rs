@@ -164,6 +164,7 @@ impl Error {
                 NoRoute::TagMismatch { .. } => (Error::Tags, Fault::Caller),
                 NoRoute::Cooling { .. } => (Error::Cooling, Fault::Upstream),
             },
+            Refusal::Response(_) => (Error::Request, Fault::Caller),
             Refusal::NotServed { .. } => (Error::NotServed, Fault::Operator),
             Refusal::OverLimit(_) => (Error::OverLimit, Fault::Caller),
             Refusal::Unpriced { .. } => (Error::Unpriced, Fault::Operator),
