@@ -5,7 +5,7 @@
 //! nothing of it ever waits on a core that serves calls.
 //!
 //! Map: `books.rs` all that is shared; `opening.rs` where the store is, and the thread that it lives on;
-//! `follower.rs` what has changed, here or elsewhere; `meters.rs` what is used up, `allowance.rs` what one
+//! `follower.rs` what has changed, here or elsewhere; `pulse.rs` whether the store takes changes; `meters.rs` what is used up, `allowance.rs` what one
 //! caller may use up, `over.rs` the refusals; `clock.rs`; `recorder.rs`, `drain.rs` and `upkeep.rs` spend
 //! on its way into the store and what is done with it there.
 
@@ -31,6 +31,7 @@ mod follower;
 mod meters;
 mod opening;
 mod over;
+mod pulse;
 mod recorder;
 #[cfg(test)]
 mod settling_store;
@@ -42,6 +43,7 @@ pub use opening::{Opening, OpeningError};
 pub(crate) use allowance::Purse;
 pub(crate) use books::hex;
 pub(crate) use meters::{Meters, carried};
+pub(crate) use pulse::StoreHealth;
 
 use books::Books;
 use opening::StoreThread;
@@ -199,9 +201,9 @@ impl Ledger {
         self.open.as_ref().map_or_else(Timestamp::now, |open| open.books.clock.now())
     }
 
-    /// Whether the store answers; `None` where there is none.
-    pub(crate) fn connected(&self) -> Option<bool> {
-        self.open.as_ref().map(|open| open.books.connected())
+    /// How the store is; `None` where there is none.
+    pub(crate) fn store_health(&self) -> Option<StoreHealth> {
+        self.open.as_ref().map(|open| open.books.pulse.health(open.books.clock.now()))
     }
 
     /// How the journal is doing; `None` where there is none.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     Change, Changes, DailyBy, DailyFilter, DailySpend, Deleted, Generation, Identity, Key, KeyFilter,
-    Settled, SpendFilter, SpendRow, StoreError, Tag, Team, TeamFilter, Timestamp, User,
+    Settled, SpendFilter, SpendRow, StoreError, Tag, Team, TeamFilter, Timestamp, Unwritable, User,
 };
 
 /// Which part of a list.
@@ -40,6 +40,13 @@ pub trait Store: Send + Sync {
 
     /// Whether it answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Writes one small row, so that it is known that changes are taken, and that this is still the database
+    /// that was opened. Gives when that was done last, by whichever process, from its clock.
+    ///
+    /// # Errors
+    /// Changes are not taken, and why.
+    async fn heartbeat(&self, now: Timestamp) -> Result<Timestamp, Unwritable>;
 
     /// Adds a team, with its tags reserved. `Taken`.
     async fn create_team(&self, team: &Team, reserving: Reserving<'_>) -> Result<(), StoreError>;

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::drain::Drain;
 use super::follower::{self, Follower};
+use super::pulse::{self, Pulse};
 use super::upkeep::{Retention, Upkeep};
 use super::{Clock, LedgerParts, Meters, Opening};
 use crate::caller::Principal;
@@ -26,6 +27,7 @@ pub(crate) struct Books {
     opening: Opening,
     store: OnceLock<Arc<dyn Store>>,
     connected: AtomicBool,
+    pub(super) pulse: Pulse,
     pub(super) known: Cached<Principal>,
     pub(super) follower: Follower,
     /// What this process has recorded and the store may not have yet.
@@ -46,6 +48,7 @@ impl Books {
             opening: store,
             store: OnceLock::new(),
             connected: AtomicBool::new(false),
+            pulse: Pulse::new(clock.now()),
             known: Cached::new(KEYS),
             follower: Follower::default(),
             journal: Arc::new(journal),
@@ -94,6 +97,7 @@ impl Books {
                 books.follower.wake.notify_one();
             }
         };
+        let beating = store.clone();
         let upkeep = Upkeep {
             store,
             retention: Box::new(retention),
@@ -101,6 +105,7 @@ impl Books {
             now: Box::new(move || clock.now()),
         };
         runtime.spawn(upkeep.run());
+        runtime.spawn(pulse::beat(self.clone(), beating));
     }
 
     /// All that a key stands for, made ready for calls.
@@ -157,6 +162,7 @@ impl Books {
     }
 
     pub(super) fn set_connected(&self, connected: bool) {
+        self.pulse.set_readable(connected, self.clock.now());
         if self.connected.swap(connected, Ordering::Relaxed) != connected {
             if connected {
                 tracing::info!("the database is connected");

@@ -71,6 +71,7 @@ impl StoreThread {
         let handle = runtime.handle().clone();
         let (end, ended) = tokio::sync::oneshot::channel::<Last>();
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            let _signals = runtime.block_on(async { survive_file_limit() });
             // Nobody to end it: the ledger was dropped without being closed.
             if let Ok(last) = runtime.block_on(ended) {
                 runtime.block_on(last);
@@ -90,6 +91,19 @@ impl StoreThread {
         }
     }
 }
+
+/// A write beyond the limit on file sizes (`ulimit -f`) fails like one on a full disk, instead of ending the
+/// process: whoever handles the signal is not killed by it.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn survive_file_limit() -> Option<tokio::signal::unix::Signal> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // SIGXFSZ, which the standard library and tokio do not name.
+    const NUMBER: i32 = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 31 } else { 25 };
+    signal(SignalKind::from_raw(NUMBER)).ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn survive_file_limit() {}
 
 /// Opens journal and store.
 pub(super) fn open(parts: LedgerParts) -> Result<(Arc<Books>, StoreThread), OpeningError> {
