@@ -492,7 +492,11 @@ mod tests {
         let metrics = Metrics::new();
         assert!(metrics.plain_text().contains("\ntagrail_database_unreachable 0\n"));
         metrics.set_store(false, false, &JournalHealth { behind: 7, ..JournalHealth::default() });
-        for line in ["tagrail_database_unreachable 1", "tagrail_database_unwritable 1", "tagrail_journal_behind_bytes 7"] {
+        for line in [
+            "tagrail_database_unreachable 1",
+            "tagrail_database_unwritable 1",
+            "tagrail_journal_behind_bytes 7",
+        ] {
             let text = metrics.plain_text();
             assert!(text.lines().any(|seen| seen == line), "{line} is not in\n{text}");
         }

@@ -44,8 +44,10 @@ pub use limits::{Budget, Limits};
 pub use open::open;
 pub use peek::{Peeked, peek};
 pub use postgres::PostgresStore;
-pub use reset::{after, duration, next_reset};
-pub use spend::{DailyBy, DailyFilter, DailySpend, Settled, SpendFilter, SpendRow, Spender, Spent};
+pub use reset::{after, corrected_reset, duration, next_reset};
+pub use spend::{
+    Counted, DailyBy, DailyFilter, DailySpend, OTHER, Settled, SpendFilter, SpendRow, Spender, Spent, SumBy,
+};
 pub use sqlite::SqliteStore;
 pub use store::{Page, Paged, Reserving, Store};
 pub use tag::Tag;

@@ -57,7 +57,10 @@ struct Origin {
 enum State {
     Open(Opened),
     /// It is not the file that was opened, or has to be opened again: why, and what was open until then.
-    Shut { why: String, last: Opened },
+    Shut {
+        why: String,
+        last: Opened,
+    },
     Closed,
 }
 

@@ -21,6 +21,7 @@ pub(crate) const GENERAL: Section = Section {
         "fallback_price",
         "disable_spend_logs",
         "maximum_spend_logs_retention_period",
+        "maximum_daily_spend_retention_period",
         "spend_journal_sync_interval",
     ],
     quiet: &[

@@ -44,6 +44,7 @@ pub(super) fn read(
         reserved_tags: ledger::reserved_tags(&mut reader, router),
         fallback_price,
         spend_retention: ledger::retention(&mut reader),
+        daily_spend_retention: ledger::daily_retention(&mut reader),
         disable_spend_logs: reader.flag("disable_spend_logs").unwrap_or(false),
         journal_sync: ledger::journal_sync(&mut reader),
     };

@@ -7,17 +7,23 @@ use std::time::Duration;
 use tagrail::Router;
 use tagrail_store::{Cached, Found, Journal, KeyHash, Settled, Store, StoreError};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::drain::Drain;
+use super::drain::{Drain, DrainParts};
 use super::follower::{self, Follower};
+use super::names::Known as _;
 use super::pulse::{self, Pulse};
+use super::refused::Refused;
 use super::upkeep::{Retention, Upkeep};
 use super::{Clock, LedgerParts, Meters, Opening};
 use crate::caller::Principal;
 
 /// Keys that are remembered; who has more live ones at a time asks the store now and then.
 const KEYS: usize = 100_000;
+
+/// How many lists and reports are made at a time: what one takes of memory is bounded, and so is this.
+const REPORTS: usize = 2;
 
 /// Between two tries to read what this process itself has changed.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -32,6 +38,10 @@ pub(crate) struct Books {
     pub(super) follower: Follower,
     /// What this process has recorded and the store may not have yet.
     pub(super) journal: Arc<Journal>,
+    /// What this process counts instead of recording.
+    pub(super) refused: Arc<Refused>,
+    /// Turns of those who make lists and reports.
+    pub(super) reports: Arc<Semaphore>,
     /// Brings it there, once the store is open.
     drain: OnceLock<Drain>,
     /// What callers use up.
@@ -44,7 +54,10 @@ pub(crate) struct Books {
 impl Books {
     pub(super) fn new(parts: LedgerParts, journal: Journal) -> Books {
         let LedgerParts { store, router, metrics, clock, .. } = parts;
+        let meters = Arc::new(Meters::new(router.clone(), metrics, clock.clone()));
+        let of_refused = meters.clone();
         Books {
+            refused: Arc::new(Refused::new(move |name| of_refused.has_model(name))),
             opening: store,
             store: OnceLock::new(),
             connected: AtomicBool::new(false),
@@ -52,8 +65,9 @@ impl Books {
             known: Cached::new(KEYS),
             follower: Follower::default(),
             journal: Arc::new(journal),
+            reports: Arc::new(Semaphore::new(REPORTS)),
             drain: OnceLock::new(),
-            meters: Arc::new(Meters::new(router.clone(), metrics, clock.clone())),
+            meters,
             router,
             clock,
         }
@@ -85,12 +99,23 @@ impl Books {
         let runtime = Handle::current();
         let meters = self.meters.clone();
         let settled = Arc::new(move |settled: &Settled, own| meters.settled(settled, own));
+        let (refused, names) = (self.refused.clone(), self.meters.clone());
+        let parts =
+            DrainParts { journal: self.journal.clone(), refused, names, store: store.clone(), settled };
         // Set once, as the store is.
-        let _ = self.drain.set(Drain::start(&runtime, self.journal.clone(), store.clone(), settled));
+        let _ = self.drain.set(Drain::start(&runtime, parts));
         let (router, clock, books) = (self.router.clone(), self.clock.clone(), Arc::downgrade(self));
         let retention = move || {
             let general = &router.snapshot().general;
-            Retention { period: general.spend_retention, disabled: general.disable_spend_logs }
+            Retention {
+                period: general.spend_retention,
+                disabled: general.disable_spend_logs,
+                daily: general.daily_spend_retention,
+            }
+        };
+        let before_start = {
+            let books = Arc::downgrade(self);
+            move || books.upgrade().and_then(|books| books.pulse.before_start())
         };
         let reset = move |_| {
             if let Some(books) = books.upgrade() {
@@ -103,6 +128,7 @@ impl Books {
             retention: Box::new(retention),
             reset: Box::new(reset),
             now: Box::new(move || clock.now()),
+            before_start: Box::new(before_start),
         };
         runtime.spawn(upkeep.run());
         runtime.spawn(pulse::beat(self.clone(), beating));

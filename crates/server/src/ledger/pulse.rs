@@ -34,6 +34,8 @@ struct Last {
     ended: Option<Instant>,
     failed: Option<Condition>,
     readable: bool,
+    /// What the first write found.
+    before_start: Option<Timestamp>,
     /// What was said of it last, and when that began.
     told: (Option<&'static str>, Timestamp),
 }
@@ -41,7 +43,7 @@ struct Last {
 impl Pulse {
     pub(super) fn new(now: Timestamp) -> Pulse {
         let told = (Some(Condition::Unreachable.word()), now);
-        Pulse(Mutex::new(Last { ended: None, failed: None, readable: false, told }))
+        Pulse(Mutex::new(Last { ended: None, failed: None, readable: false, before_start: None, told }))
     }
 
     /// What is known now.
@@ -54,11 +56,20 @@ impl Pulse {
         self.with(now, |last| last.readable = readable);
     }
 
+    /// When a gateway wrote last before this one did; `None`: none ever did.
+    pub(super) fn before_start(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).before_start.filter(|time| time.0 > 0)
+    }
+
     fn set_written(&self, failed: Option<Condition>, now: Timestamp) {
         self.with(now, |last| {
             last.ended = Some(Instant::now());
             last.failed = failed;
         });
+    }
+
+    fn note_start(&self, before: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).before_start.get_or_insert(before);
     }
 
     fn with(&self, now: Timestamp, change: impl FnOnce(&mut Last)) -> StoreHealth {
@@ -88,6 +99,9 @@ pub(super) async fn beat(books: Arc<Books>, store: Arc<dyn Store>) {
         let beaten = store.heartbeat(books.clock.now()).await;
         let condition = beaten.as_ref().err().map(|unwritable| unwritable.condition);
         books.pulse.set_written(condition, books.clock.now());
+        if let Ok(last) = &beaten {
+            books.pulse.note_start(*last);
+        }
         if condition == failed {
             continue;
         }
@@ -119,7 +133,8 @@ mod tests {
         let well = StoreHealth { reason: None, readable: true, since: now };
         assert_eq!(pulse.health(now.plus_ms(5)), well);
         pulse.set_written(Some(Condition::ReadOnly), now.plus_ms(10));
-        let read_only = StoreHealth { reason: Some("database_read_only"), readable: true, since: now.plus_ms(10) };
+        let read_only =
+            StoreHealth { reason: Some("database_read_only"), readable: true, since: now.plus_ms(10) };
         assert_eq!(pulse.health(now.plus_ms(20)), read_only);
         pulse.set_written(None, now.plus_ms(30));
         assert_eq!(pulse.health(now).reason, None);

@@ -8,9 +8,9 @@ use super::change::{Writing, changes};
 use super::identity::{StoreIdentity, beat};
 use super::{Done, Failure, Session, budgets, key, settle, spend, store_id, tag, team, user, values};
 use crate::{
-    Change, Changes, Condition, DailyBy, DailyFilter, DailySpend, Deleted, Generation, Identity, Key, KeyFilter, Page,
-    Paged, Reserving, Settled, SpendFilter, SpendRow, Store, StoreError, Tag, Team, TeamFilter, Timestamp,
-    Unwritable, User,
+    Change, Changes, Condition, Counted, DailyBy, DailyFilter, DailySpend, Deleted, Generation, Identity,
+    Key, KeyFilter, Page, Paged, Reserving, Settled, SpendFilter, SpendRow, Store, StoreError, Tag, Team,
+    TeamFilter, Timestamp, Unwritable, User,
 };
 
 /// What is looked up for a call that waits, and what keeps this process up to date. Longer than this, and the database counts as gone.
@@ -319,6 +319,13 @@ impl<D: Database> Store for SqlStore<D> {
         transaction!(self, BATCH, plainly, session => settle::settle(session, rows))
     }
 
+    async fn count(&self, counted: &[Counted]) -> Result<(), StoreError> {
+        if counted.is_empty() {
+            return Ok(());
+        }
+        transaction!(self, BATCH, plainly, session => settle::count(session, counted))
+    }
+
     async fn spend(&self, filter: &SpendFilter) -> Result<Vec<SpendRow>, StoreError> {
         ask!(self, session => spend::find(&mut session, filter))
     }
@@ -335,11 +342,25 @@ impl<D: Database> Store for SqlStore<D> {
         transaction!(self, BATCH, plainly, session => spend::prune(session, before, most))
     }
 
+    async fn prune_daily(&self, before: &str, most: u64) -> Result<u64, StoreError> {
+        transaction!(self, BATCH, plainly, session => spend::prune_daily(session, before, most))
+    }
+
     async fn reset_budgets(&self, now: Timestamp) -> Result<Vec<Change>, StoreError> {
         let mut all = Vec::new();
         // Asked first, so as not to count up for nothing; and in batches, so that others write meanwhile.
         while ask!(self, session => budgets::due(&mut session, now))? {
             all.extend(change!(self, writing => budgets::reset(writing, now))?);
+        }
+        Ok(all)
+    }
+
+    async fn correct_resets(&self, now: Timestamp) -> Result<Vec<Change>, StoreError> {
+        let (mut all, mut search) = (Vec::new(), budgets::Search::default());
+        while let Some(found) = ask!(self, session => budgets::too_far(&mut session, &mut search, now))? {
+            if !found.is_empty() {
+                all.extend(change!(self, writing => budgets::correct(writing, &found))?);
+            }
         }
         Ok(all)
     }

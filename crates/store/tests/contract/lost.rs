@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use sqlx::{Connection as _, Executor as _};
 use tagrail_store::{Condition, SpendRow, Store, StoreError, Timestamp};
-use tagrail_testkit::{PATIENCE, Postgres};
+use tagrail_testkit::PATIENCE;
 
 use crate::place::{Place, key, now, team};
 
@@ -147,7 +147,7 @@ async fn a_database_that_is_read_only_is_read_and_said_to_be() {
     assert!(place.open().await.identity("k").await.unwrap().is_some());
     let mut admin = sqlx::PgConnection::connect(&place.address).await.unwrap();
     admin.execute("SET default_transaction_read_only = off").await.unwrap();
-    admin.execute(alter.replace("= on", "= off").as_str()).await.unwrap();
+    admin.execute(sqlx::AssertSqlSafe(alter.replace("= on", "= off"))).await.unwrap();
     admin.execute(end).await.unwrap();
     wait_until_written(&*store).await;
     store.create_key(&key("k2")).await.unwrap();

@@ -17,7 +17,10 @@ pub(crate) async fn several_open_a_new_database_at_once(place: Place) {
     opening.join_all().await;
     let store = place.open().await;
     assert_eq!(store.teams(&Default::default(), None).await.unwrap().total, 6);
-    assert_eq!(place.sql("SELECT name FROM tagrail_migrations ORDER BY number").await, ["0001_begin", "0003_store_id"]);
+    assert_eq!(
+        place.sql("SELECT name FROM tagrail_migrations ORDER BY number").await,
+        ["0001_begin", "0003_store_id"]
+    );
 }
 
 pub(crate) async fn what_was_acknowledged_is_there_after_a_drop(place: Place) {
