@@ -184,6 +184,8 @@ pub struct GeneralSettings {
     pub default_max_output_tokens: u64,
     /// `maximum_spend_logs_retention_period`; `None` keeps rows for ever.
     pub spend_retention: Option<Duration>,
+    /// `maximum_daily_spend_retention_period`; 400 days. How long sums by day are kept.
+    pub daily_spend_retention: Option<Duration>,
     /// `disable_spend_logs`: sums are kept, rows are not.
     pub disable_spend_logs: bool,
     /// `spend_journal_sync_interval`, seconds; 50 ms. What a power cut may cost.

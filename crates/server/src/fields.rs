@@ -279,11 +279,16 @@ impl Asked {
     }
 
     /// The answer, with `warnings` where there are any.
-    pub(crate) fn answered(self, mut answer: Value) -> Json<Value> {
+    pub(crate) fn answered(self, answer: Value) -> Json<Value> {
+        Json(self.with_warnings(answer))
+    }
+
+    /// The same as a value.
+    pub(crate) fn with_warnings(self, mut answer: Value) -> Value {
         if let Some(answer) = answer.as_object_mut().filter(|_| !self.warnings.is_empty()) {
             answer.insert("warnings".to_owned(), json!(self.warnings));
         }
-        Json(answer)
+        answer
     }
 }
 

@@ -5,8 +5,9 @@
 //! nothing of it ever waits on a core that serves calls.
 //!
 //! Map: `books.rs` all that is shared; `opening.rs` where the store is, and the thread that it lives on;
-//! `follower.rs` what has changed, here or elsewhere; `meters.rs` what is used up, `allowance.rs` what one
-//! caller may use up, `over.rs` the refusals; `clock.rs`; `recorder.rs`, `drain.rs` and `upkeep.rs` spend
+//! `follower.rs` what has changed, here or elsewhere; `pulse.rs` whether the store takes changes; `meters.rs` what is used up, `allowance.rs` what one
+//! caller may use up, `over.rs` the refusals; `clock.rs`; `refused.rs` and `names.rs` what is summed instead of
+//! being written down call by call; `recorder.rs`, `drain.rs` and `upkeep.rs` spend
 //! on its way into the store and what is done with it there.
 
 use std::future::Future;
@@ -14,7 +15,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use tagrail::{Caller, Outcome, Recorder, Router};
 use tagrail_store::{Identity, JournalHealth, Store, StoreError, Timestamp};
 use tokio::runtime::Handle;
@@ -30,9 +33,12 @@ mod clock;
 mod drain;
 mod follower;
 mod meters;
+mod names;
 mod opening;
 mod over;
+mod pulse;
 mod recorder;
+mod refused;
 #[cfg(test)]
 mod settling_store;
 mod upkeep;
@@ -43,9 +49,11 @@ pub use opening::{Opening, OpeningError};
 pub(crate) use allowance::Purse;
 pub(crate) use books::hex;
 pub(crate) use meters::{Meters, carried};
+pub(crate) use pulse::StoreHealth;
 
 use books::Books;
 use opening::StoreThread;
+use refused::is_refusal;
 
 /// How long the store may take for one question of an admin's.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -129,6 +137,56 @@ impl Ledger {
         open.run(async { in_time(PATIENCE, asked).await }).await
     }
 
+    /// Asks the store for what may be long, and makes the answer's JSON there: neither reading nor writing it
+    /// takes time of a core that serves calls, and only so many are made at a time.
+    ///
+    /// # Errors
+    /// As [`Ledger::ask`].
+    pub(crate) async fn show<T, F, V>(
+        &self,
+        ask: impl FnOnce(Arc<dyn Store>) -> F,
+        show: impl FnOnce(T) -> V + Send + 'static,
+    ) -> Result<Response, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+        V: serde::Serialize,
+    {
+        let json = move |found| serde_json::to_vec(&show(found)).unwrap_or_default();
+        let bytes = self.report(ask, json).await?;
+        Ok(([(CONTENT_TYPE, "application/json")], bytes).into_response())
+    }
+
+    /// The same for other bytes than JSON.
+    ///
+    /// # Errors
+    /// As [`Ledger::ask`].
+    pub(crate) async fn report<T, F>(
+        &self,
+        ask: impl FnOnce(Arc<dyn Store>) -> F,
+        write: impl FnOnce(T) -> Vec<u8> + Send + 'static,
+    ) -> Result<Vec<u8>, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let open = self.opened()?;
+        let store = open.books.store().map_err(|error| Problem::of_store(&error))?;
+        let (asked, reports) = (ask(store), open.books.reports.clone());
+        let made = async move {
+            let stopped = |error: String| StoreError::Unavailable(error);
+            let turn = reports.acquire_owned().await.map_err(|error| stopped(error.to_string()))?;
+            let found = asked.await?;
+            let made = tokio::task::spawn_blocking(move || {
+                // Held until the memory of what was found is free again.
+                let _turn = turn;
+                write(found)
+            });
+            made.await.map_err(|error| stopped(error.to_string()))
+        };
+        open.run(in_time(PATIENCE, made)).await
+    }
+
     /// The same for what changes something: when it returns, this process has taken notice of it, in its
     /// caches and its reservations. A client that hangs up meanwhile stops neither.
     ///
@@ -199,7 +257,8 @@ impl Ledger {
     /// The recorder of one core: into the journal, and on to the metrics.
     pub(crate) fn recorder(&self, core: usize, metrics: Arc<dyn Recorder>) -> Arc<dyn Recorder> {
         let Some(open) = &self.open else { return metrics };
-        let recorder = recorder::recorder(open.books.journal.writer(core), metrics);
+        let recorder =
+            recorder::recorder(open.books.journal.writer(core), open.books.refused.clone(), metrics);
         Arc::new(Counting { meters: open.books.meters.clone(), next: recorder })
     }
 
@@ -208,9 +267,9 @@ impl Ledger {
         self.open.as_ref().map_or_else(Timestamp::now, |open| open.books.clock.now())
     }
 
-    /// Whether the store answers; `None` where there is none.
-    pub(crate) fn connected(&self) -> Option<bool> {
-        self.open.as_ref().map(|open| open.books.connected())
+    /// How the store is; `None` where there is none.
+    pub(crate) fn store_health(&self) -> Option<StoreHealth> {
+        self.open.as_ref().map(|open| open.books.pulse.health(open.books.clock.now()))
     }
 
     /// How the journal is doing; `None` where there is none.
@@ -256,6 +315,12 @@ impl Open {
     }
 }
 
+/// Bytes of tags that nothing knows, in a row.
+const MADE_UP_TAGS: usize = 8 << 10;
+
+/// The same in the row of a call that was refused before anything was asked.
+const REFUSED_TAGS: usize = 1 << 10;
+
 /// Tells the meters first: from then on what a call cost is pending, until it is in the store.
 struct Counting {
     meters: Arc<Meters>,
@@ -266,6 +331,9 @@ impl Recorder for Counting {
     fn record(&self, outcome: &Outcome<'_>) {
         // Tags are kept, limited and paid for by their names, as they are reserved.
         let named = self.meters.without_prefix(outcome.tags);
+        let most = if is_refusal(outcome) { REFUSED_TAGS } else { MADE_UP_TAGS };
+        let tags = named.as_deref().unwrap_or(outcome.tags);
+        let named = self.meters.bounded(outcome, tags, most).or(named);
         let outcome = match &named {
             Some(tags) => &Outcome { tags, ..outcome.clone() },
             None => outcome,

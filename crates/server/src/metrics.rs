@@ -51,6 +51,7 @@ pub struct Metrics {
 #[derive(Debug, Default)]
 struct StoreGauges {
     unreachable: Gauge,
+    unwritable: Gauge,
     waiting: Gauge,
     lost: Gauge,
     damaged: Gauge,
@@ -202,9 +203,10 @@ impl Metrics {
             "Log lines that were dropped, since standard error was not read or is closed",
             self.log_lines_dropped.clone(),
         );
-        let StoreGauges { unreachable, waiting, lost, damaged, behind, failing } = &self.store;
+        let StoreGauges { unreachable, unwritable, waiting, lost, damaged, behind, failing } = &self.store;
         for (name, help, gauge) in [
             ("database_unreachable", "Whether there is a database that does not answer", unreachable),
+            ("database_unwritable", "Whether there is a database that takes no changes", unwritable),
             (
                 "journal_waiting_rows",
                 "Rows of spend that could not be written down and wait in memory",
@@ -275,11 +277,12 @@ impl Metrics {
     }
 
     /// Takes down how the store and the journal are.
-    pub(crate) fn set_store(&self, connected: bool, journal: &JournalHealth) {
+    pub(crate) fn set_store(&self, connected: bool, writable: bool, journal: &JournalHealth) {
         let of = |gauge: &Gauge, value: u64| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
         of(&self.store.unreachable, u64::from(!connected));
+        of(&self.store.unwritable, u64::from(!writable));
         of(&self.store.waiting, journal.waiting);
         of(&self.store.lost, journal.lost);
         of(&self.store.damaged, journal.damaged);
@@ -508,8 +511,12 @@ mod tests {
     fn the_store_and_the_journal_are_told_of() {
         let metrics = Metrics::new();
         assert!(metrics.plain_text().contains("\ntagrail_database_unreachable 0\n"));
-        metrics.set_store(false, &JournalHealth { behind: 7, ..JournalHealth::default() });
-        for line in ["tagrail_database_unreachable 1", "tagrail_journal_behind_bytes 7"] {
+        metrics.set_store(false, false, &JournalHealth { behind: 7, ..JournalHealth::default() });
+        for line in [
+            "tagrail_database_unreachable 1",
+            "tagrail_database_unwritable 1",
+            "tagrail_journal_behind_bytes 7",
+        ] {
             let text = metrics.plain_text();
             assert!(text.lines().any(|seen| seen == line), "{line} is not in\n{text}");
         }

@@ -102,8 +102,8 @@ fn late(limit: Duration) -> StoreError {
 }
 
 async fn prepare(pool: PgPool) -> Result<(), StoreError> {
-    let transaction = pool.begin().await.map_err(told)?;
-    migrate(Session::PostgresTransaction(transaction)).await.map_err(Failure::told)
+    let session = Session::postgres(pool.acquire().await.map_err(told)?);
+    migrate(session.begin().await.map_err(told)?).await.map_err(Failure::told)
 }
 
 impl Postgres {
@@ -134,25 +134,25 @@ impl Database for Postgres {
         "postgresql"
     }
 
-    async fn lookup(&self) -> Result<Session, StoreError> {
+    async fn lookup(&self) -> Result<Session, Failure> {
         self.ready(LOOKUP).await?;
         // A task, because a connection to a distant server may take longer than anybody waits here: it is
         // made all the same, and the next lookup has it.
         match timeout(LOOKUP, tokio::spawn(self.lookups.acquire())).await {
-            Ok(Ok(connection)) => Ok(Session::Postgres(connection.map_err(told)?)),
-            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
-            Err(_) => Err(late(LOOKUP)),
+            Ok(Ok(connection)) => Ok(Session::postgres(connection?)),
+            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string()).into()),
+            Err(_) => Err(late(LOOKUP).into()),
         }
     }
 
-    async fn read(&self) -> Result<Session, StoreError> {
+    async fn read(&self) -> Result<Session, Failure> {
         self.ready(QUEUE).await?;
-        Ok(Session::Postgres(self.pool.acquire().await.map_err(told)?))
+        Ok(Session::postgres(self.pool.acquire().await?))
     }
 
-    async fn begin(&self) -> Result<Session, StoreError> {
+    async fn begin(&self) -> Result<Session, Failure> {
         self.ready(QUEUE).await?;
-        Ok(Session::PostgresTransaction(self.pool.begin().await.map_err(told)?))
+        Ok(Session::postgres(self.pool.acquire().await?).begin().await?)
     }
 
     async fn notified(&self) {

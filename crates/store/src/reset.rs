@@ -91,6 +91,17 @@ pub fn next_reset(text: &str, now: Timestamp) -> Option<Timestamp> {
     Some(stamp(&next))
 }
 
+/// How much clocks of several gateways may differ.
+const SKEW: i64 = 5 * 60_000;
+
+/// What a reset should be instead, where it is further ahead than the duration allows: it was computed while
+/// a clock was wrong. `None` where it may stay.
+pub fn corrected_reset(text: &str, reset_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let next = next_reset(text, now)?;
+    let latest = after(text, now).map_or(next, |after| after.max(next));
+    (reset_at > latest.plus_ms(SKEW)).then_some(next)
+}
+
 /// The first moment after `now` that is a multiple of so many seconds from `start`.
 fn multiple(start: &Zoned, now: &Zoned, seconds: i64) -> Option<Zoned> {
     let past = now.timestamp().as_second() - start.timestamp().as_second();
@@ -166,6 +177,31 @@ mod tests {
         // As a number it can be written, but no calendar reaches so far.
         assert_eq!(next("31536000000mo", "2026-11-21"), None);
         assert_eq!(after("31536000000d", Timestamp(0)), None);
+    }
+
+    #[test]
+    fn only_a_reset_beyond_its_duration_is_corrected() {
+        let time = |text| Timestamp::parse(text).unwrap();
+        let now = time("2026-11-21T10:00:00Z");
+        for (duration, wrong, right) in [
+            ("1d", "2028-01-01T00:00:00Z", "2026-11-22T00:00:00Z"),
+            ("1h", "2026-11-21T11:10:00Z", "2026-11-21T11:00:00Z"),
+            ("7d", "2026-12-07T00:00:00Z", "2026-11-23T00:00:00Z"),
+            ("1mo", "2027-02-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+        ] {
+            assert_eq!(corrected_reset(duration, time(wrong), now), Some(time(right)), "{duration}");
+        }
+        // What `next_reset` gives at any time before is never corrected, nor what another gateway's
+        // clock gives that is a little ahead.
+        for duration in ["90s", "1m", "5h", "1d", "3d", "7d", "30d", "1mo", "2mo"] {
+            for minutes in 0..3000 {
+                let before = now.plus_ms(-minutes * 60_000);
+                let reset_at = next_reset(duration, before.plus_ms(60_000)).unwrap();
+                if reset_at > now {
+                    assert_eq!(corrected_reset(duration, reset_at, now), None, "{duration} {minutes}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -59,6 +59,32 @@ pub struct SpendRow {
     pub decision: String,
     /// `x-litellm-spend-logs-metadata` and the like.
     pub metadata: Map<String, Value>,
+    /// The name asked for is summed by day as [`OTHER`]. The row keeps it.
+    #[serde(skip)]
+    pub sums_other_model: bool,
+    /// Those of the tags that are summed by day as [`OTHER`], without signs. The row keeps them.
+    #[serde(skip)]
+    pub sums_other_tags: Vec<String>,
+}
+
+/// What made-up names are summed by day as, beyond a number of them.
+pub const OTHER: &str = "(other)";
+
+/// Calls that were refused before anything was asked, of one caller on one day. They have no rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Counted {
+    /// As [`SpendRow::key`].
+    pub key: String,
+    /// `team_id`.
+    pub team_id: Option<String>,
+    /// `user_id` of the key.
+    pub user_id: Option<String>,
+    /// A name that the configuration knows, or nothing.
+    pub model_group: String,
+    /// Days since 1970, UTC.
+    pub day: i64,
+    /// How many.
+    pub calls: u64,
 }
 
 /// Whose spend a sum is.
@@ -107,6 +133,10 @@ pub struct SpendFilter {
     pub until: Option<Timestamp>,
     /// At most so many; 0 is no limit.
     pub limit: u64,
+    /// Leaves out so many of the newest.
+    pub offset: u64,
+    /// Only those that come behind the row of this start and id.
+    pub behind: Option<(Timestamp, String)>,
 }
 
 /// By what spend is summed.
@@ -134,6 +164,26 @@ pub struct DailyFilter {
     pub until: Option<String>,
     /// Of this one alone.
     pub id: Option<String>,
+    /// How far they are added up.
+    pub sum: SumBy,
+    /// At most so many; 0 is no limit.
+    pub limit: u64,
+}
+
+/// How far sums of days are added up; what is not told apart is empty in [`DailySpend`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SumBy {
+    /// Not at all.
+    #[default]
+    Each,
+    /// By spender.
+    Id,
+    /// By day and spender.
+    DayAndId,
+    /// By spender and model.
+    IdAndModel,
+    /// To one sum.
+    All,
 }
 
 /// The sum of one day, one spender and one model.

@@ -3,18 +3,19 @@
 //!
 //! Statements are constants, or put together from constants ([`Filter`]): a value is always bound.
 
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Postgres, Row as _, SqlSafeStr as _, SqlStr, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr};
 
 mod budgets;
 mod change;
 mod failure;
 mod filter;
+mod identity;
 mod key;
 mod record;
 mod rows;
+mod session;
 mod settle;
 mod spend;
 mod store;
@@ -25,6 +26,8 @@ mod user;
 pub(crate) use change::CHANNEL;
 pub(crate) use failure::Failure;
 pub(crate) use filter::Filter;
+pub(crate) use identity::store_id;
+pub(crate) use session::Session;
 pub(crate) use store::{Database, SqlStore};
 
 /// What came of a step.
@@ -140,113 +143,6 @@ impl From<&Filter> for Statement {
     fn from(filter: &Filter) -> Statement {
         let sql = || AssertSqlSafe(filter.sql().to_owned()).into_sql_str();
         Statement { sqlite: sql(), postgres: sql() }
-    }
-}
-
-/// A connection, by itself or in a transaction, which is undone unless it is committed.
-pub enum Session {
-    /// SQLite, every statement by itself.
-    Sqlite(PoolConnection<Sqlite>),
-    /// SQLite.
-    SqliteTransaction(Transaction<'static, Sqlite>),
-    /// PostgreSQL, every statement by itself.
-    Postgres(PoolConnection<Postgres>),
-    /// PostgreSQL.
-    PostgresTransaction(Transaction<'static, Postgres>),
-}
-
-/// Binds values, whichever the database.
-macro_rules! bound {
-    ($sql:expr, $values:expr) => {{
-        let mut query = sqlx::query($sql);
-        for value in $values {
-            query = match value {
-                Value::Text(text) => query.bind(text),
-                Value::Int(number) => query.bind(number),
-                Value::Float(number) => query.bind(number),
-            };
-        }
-        query
-    }};
-}
-
-impl Session {
-    /// Asks.
-    pub(crate) async fn rows(
-        &mut self,
-        statement: impl Into<Statement>,
-        values: Vec<Value>,
-    ) -> Result<Vec<Row>, sqlx::Error> {
-        let Statement { sqlite, postgres } = statement.into();
-        let connection = match self {
-            Session::Sqlite(connection) => &mut **connection,
-            Session::SqliteTransaction(transaction) => &mut **transaction,
-            Session::Postgres(connection) => {
-                let rows = bound!(postgres, values).fetch_all(&mut **connection).await?;
-                return Ok(rows.into_iter().map(Row::Postgres).collect());
-            }
-            Session::PostgresTransaction(transaction) => {
-                let rows = bound!(postgres, values).fetch_all(&mut **transaction).await?;
-                return Ok(rows.into_iter().map(Row::Postgres).collect());
-            }
-        };
-        let rows = bound!(sqlite, values).fetch_all(connection).await?;
-        Ok(rows.into_iter().map(Row::Sqlite).collect())
-    }
-
-    /// Asks for one row.
-    pub(crate) async fn row(
-        &mut self,
-        statement: impl Into<Statement>,
-        values: Vec<Value>,
-    ) -> Result<Option<Row>, sqlx::Error> {
-        Ok(self.rows(statement, values).await?.into_iter().next())
-    }
-
-    /// Changes; gives the number of rows that were.
-    pub(crate) async fn run(
-        &mut self,
-        statement: impl Into<Statement>,
-        values: Vec<Value>,
-    ) -> Result<u64, sqlx::Error> {
-        let Statement { sqlite, postgres } = statement.into();
-        let connection = match self {
-            Session::Sqlite(connection) => &mut **connection,
-            Session::SqliteTransaction(transaction) => &mut **transaction,
-            Session::Postgres(connection) => {
-                return Ok(bound!(postgres, values).execute(&mut **connection).await?.rows_affected());
-            }
-            Session::PostgresTransaction(transaction) => {
-                return Ok(bound!(postgres, values).execute(&mut **transaction).await?.rows_affected());
-            }
-        };
-        Ok(bound!(sqlite, values).execute(connection).await?.rows_affected())
-    }
-
-    /// Locks rows in the order of the statement, where other writers may be about: SQLite has one.
-    pub(crate) async fn lock(
-        &mut self,
-        statement: &'static str,
-        values: Vec<Value>,
-    ) -> Result<(), sqlx::Error> {
-        if self.is_postgres() {
-            self.rows(statement, values).await?;
-        }
-        Ok(())
-    }
-
-    /// Whether it is PostgreSQL's.
-    pub(crate) fn is_postgres(&self) -> bool {
-        matches!(self, Session::Postgres(_) | Session::PostgresTransaction(_))
-    }
-
-    /// Makes it last.
-    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
-        match self {
-            Session::Sqlite(_) | Session::Postgres(_) => Ok(()),
-            Session::SqliteTransaction(transaction) => transaction.commit().await,
-            Session::PostgresTransaction(transaction) => transaction.commit().await,
-        }
     }
 }
 

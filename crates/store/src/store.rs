@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 
 use crate::{
-    Change, Changes, DailyBy, DailyFilter, DailySpend, Deleted, Generation, Identity, Key, KeyFilter,
-    Settled, SpendFilter, SpendRow, StoreError, Tag, Team, TeamFilter, Timestamp, User,
+    Change, Changes, Counted, DailyBy, DailyFilter, DailySpend, Deleted, Generation, Identity, Key,
+    KeyFilter, Settled, SpendFilter, SpendRow, StoreError, Tag, Team, TeamFilter, Timestamp, Unwritable,
+    User,
 };
 
 /// Which part of a list.
@@ -40,6 +41,13 @@ pub trait Store: Send + Sync {
 
     /// Whether it answers.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Writes one small row, so that it is known that changes are taken, and that this is still the database
+    /// that was opened. Gives when that was done last, by whichever process, from its clock.
+    ///
+    /// # Errors
+    /// Changes are not taken, and why.
+    async fn heartbeat(&self, now: Timestamp) -> Result<Timestamp, Unwritable>;
 
     /// Adds a team, with its tags reserved. `Taken`.
     async fn create_team(&self, team: &Team, reserving: Reserving<'_>) -> Result<(), StoreError>;
@@ -119,10 +127,15 @@ pub trait Store: Send + Sync {
     /// Writes rows, sums and spends in one transaction. A row whose id is there already changes nothing.
     async fn settle(&self, rows: &[SpendRow]) -> Result<Settled, StoreError>;
 
+    /// Adds calls that have no row to the sums by day. Not known by any id: what is counted twice counts
+    /// twice.
+    async fn count(&self, counted: &[Counted]) -> Result<(), StoreError>;
+
     /// Rows of calls, the newest first.
     async fn spend(&self, filter: &SpendFilter) -> Result<Vec<SpendRow>, StoreError>;
 
-    /// Sums by day, spender and model; by day, then id.
+    /// Sums, as [`DailyFilter::sum`] says: by day, spender and model, in this order; or added up further, and
+    /// then what cost most first.
     async fn daily(&self, by: DailyBy, filter: &DailyFilter) -> Result<Vec<DailySpend>, StoreError>;
 
     /// What one spender has spent since its budget's last reset; `None` when there is no such record.
@@ -131,9 +144,16 @@ pub trait Store: Send + Sync {
     /// Deletes rows (not sums) that ended before; at most so many. Returns how many.
     async fn prune(&self, before: Timestamp, most: u64) -> Result<u64, StoreError>;
 
+    /// Deletes sums of days before this one (`2026-11-21`); at most so many. Returns how many.
+    async fn prune_daily(&self, before: &str, most: u64) -> Result<u64, StoreError>;
+
     /// Begins every budget anew whose time has come: spend to zero, `reset_at` to the next. Several
     /// processes may do so at once; each budget is reset once. Returns whose.
     async fn reset_budgets(&self, now: Timestamp) -> Result<Vec<Change>, StoreError>;
+
+    /// Computes again every reset that is further ahead than its budget's duration allows, because a clock
+    /// was wrong when it was written. What was spent stays. Returns whose.
+    async fn correct_resets(&self, now: Timestamp) -> Result<Vec<Change>, StoreError>;
 
     /// Ends all connections. What is asked afterwards is `Unavailable`.
     async fn close(&self);

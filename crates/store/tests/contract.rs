@@ -9,6 +9,8 @@
 
 #[path = "contract/changes.rs"]
 mod changes;
+#[path = "contract/lost.rs"]
+mod lost;
 #[path = "contract/outage.rs"]
 mod outage;
 #[path = "contract/place.rs"]
@@ -81,6 +83,11 @@ contract! {
         very_many_budgets_begin_anew_a_batch_at_a_time,
         a_late_row_of_a_replaced_key_is_its_successors,
         settling_and_deleting_do_not_block_each_other;
+    lost:
+        a_heartbeat_tells_of_the_one_before,
+        a_transaction_that_the_database_ended_does_not_stop_the_next,
+        a_caller_that_gives_up_leaves_no_transaction,
+        another_store_is_not_taken_for_it;
     tables:
         several_open_a_new_database_at_once,
         what_was_acknowledged_is_there_after_a_drop,

@@ -24,6 +24,7 @@ pub(crate) const GENERAL: Section = Section {
         "default_max_output_tokens",
         "disable_spend_logs",
         "maximum_spend_logs_retention_period",
+        "maximum_daily_spend_retention_period",
         "spend_journal_sync_interval",
         "allow_unmanaged_response_ids",
         "provider_url_destination_allowed_hosts",

@@ -73,6 +73,7 @@ pub(super) fn read(
         fallback_price,
         default_max_output_tokens: reader.count("default_max_output_tokens").map_or(16_384, u64::from),
         spend_retention: ledger::retention(&mut reader),
+        daily_spend_retention: ledger::daily_retention(&mut reader),
         disable_spend_logs: reader.flag("disable_spend_logs").unwrap_or(false),
         journal_sync: ledger::journal_sync(&mut reader),
     };

@@ -136,11 +136,22 @@ pub(super) fn fallback_price(map: &Map, findings: &mut Findings) -> Option<Price
 
 /// `maximum_spend_logs_retention_period`: `30d`, `24h`.
 pub(super) fn retention(reader: &mut Reader<'_, '_>) -> Option<Duration> {
-    const KEY: &str = "maximum_spend_logs_retention_period";
-    let entry = reader.entry(KEY)?;
+    kept(reader, "maximum_spend_logs_retention_period")
+}
+
+/// How long sums of days are kept where nothing is said: a year can be compared with the one before.
+const DAILY: Duration = Duration::from_secs(400 * 86_400);
+
+/// `maximum_daily_spend_retention_period`.
+pub(super) fn daily_retention(reader: &mut Reader<'_, '_>) -> Option<Duration> {
+    Some(kept(reader, "maximum_daily_spend_retention_period").unwrap_or(DAILY))
+}
+
+fn kept(reader: &mut Reader<'_, '_>, key: &'static str) -> Option<Duration> {
+    let entry = reader.entry(key)?;
     let period = entry.value.as_text().and_then(period).filter(|period| !period.is_zero());
     if period.is_none() {
-        let message = format!("`{KEY}` is a number and a unit, and more than nothing");
+        let message = format!("`{key}` is a number and a unit, and more than nothing");
         let help = "write `30d`; the units are s, m, h, d, w and mo (30 days)".to_owned();
         reader.reject("bad-value", entry.value.at, message, Some(help));
     }

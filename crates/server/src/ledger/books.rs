@@ -7,10 +7,14 @@ use std::time::Duration;
 use tagrail::Router;
 use tagrail_store::{Cached, Found, Journal, KeyHash, Settled, Store, StoreError};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::drain::Drain;
+use super::drain::{Drain, DrainParts};
 use super::follower::{self, Follower};
+use super::names::Known as _;
+use super::pulse::{self, Pulse};
+use super::refused::Refused;
 use super::upkeep::{Retention, Upkeep};
 use super::{Clock, LedgerParts, Meters, Opening};
 use crate::caller::Principal;
@@ -18,6 +22,9 @@ use crate::supervise::keep;
 
 /// Keys that are remembered; who has more live ones at a time asks the store now and then.
 const KEYS: usize = 100_000;
+
+/// How many lists and reports are made at a time: what one takes of memory is bounded, and so is this.
+const REPORTS: usize = 2;
 
 /// Between two tries to read what this process itself has changed.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -27,10 +34,15 @@ pub(crate) struct Books {
     opening: Opening,
     store: OnceLock<Arc<dyn Store>>,
     connected: AtomicBool,
+    pub(super) pulse: Pulse,
     pub(super) known: Cached<Principal>,
     pub(super) follower: Follower,
     /// What this process has recorded and the store may not have yet.
     pub(super) journal: Arc<Journal>,
+    /// What this process counts instead of recording.
+    pub(super) refused: Arc<Refused>,
+    /// Turns of those who make lists and reports.
+    pub(super) reports: Arc<Semaphore>,
     /// Brings it there, once the store is open.
     drain: OnceLock<Drain>,
     /// What callers use up.
@@ -43,15 +55,20 @@ pub(crate) struct Books {
 impl Books {
     pub(super) fn new(parts: LedgerParts, journal: Journal) -> Books {
         let LedgerParts { store, router, metrics, clock, .. } = parts;
+        let meters = Arc::new(Meters::new(router.clone(), metrics, clock.clone()));
+        let of_refused = meters.clone();
         Books {
+            refused: Arc::new(Refused::new(move |name| of_refused.has_model(name))),
             opening: store,
             store: OnceLock::new(),
             connected: AtomicBool::new(false),
+            pulse: Pulse::new(clock.now()),
             known: Cached::new(KEYS),
             follower: Follower::default(),
             journal: Arc::new(journal),
+            reports: Arc::new(Semaphore::new(REPORTS)),
             drain: OnceLock::new(),
-            meters: Arc::new(Meters::new(router.clone(), metrics, clock.clone())),
+            meters,
             router,
             clock,
         }
@@ -83,18 +100,30 @@ impl Books {
         let runtime = Handle::current();
         let meters = self.meters.clone();
         let settled = Arc::new(move |settled: &Settled, own| meters.settled(settled, own));
+        let (refused, names) = (self.refused.clone(), self.meters.clone());
+        let parts =
+            DrainParts { journal: self.journal.clone(), refused, names, store: store.clone(), settled };
         // Set once, as the store is.
-        let _ = self.drain.set(Drain::start(&runtime, self.journal.clone(), store.clone(), settled));
+        let _ = self.drain.set(Drain::start(&runtime, parts));
         let (router, clock, books) = (self.router.clone(), self.clock.clone(), Arc::downgrade(self));
         let retention = move || {
             let general = &router.snapshot().general;
-            Retention { period: general.spend_retention, disabled: general.disable_spend_logs }
+            Retention {
+                period: general.spend_retention,
+                disabled: general.disable_spend_logs,
+                daily: general.daily_spend_retention,
+            }
+        };
+        let before_start = {
+            let books = Arc::downgrade(self);
+            move || books.upgrade().and_then(|books| books.pulse.before_start())
         };
         let reset = move |_| {
             if let Some(books) = books.upgrade() {
                 books.follower.wake.notify_one();
             }
         };
+        let (beating, beaten) = (self.clone(), store.clone());
         let upkeep = move || {
             let (store, retention, reset, clock) =
                 (store.clone(), retention.clone(), reset.clone(), clock.clone());
@@ -103,10 +132,12 @@ impl Books {
                 retention: Box::new(retention),
                 reset: Box::new(reset),
                 now: Box::new(move || clock.now()),
+                before_start: Box::new(before_start.clone()),
             };
             upkeep.run()
         };
         runtime.spawn(keep("upkeep", upkeep));
+        runtime.spawn(keep("heartbeat", move || pulse::beat(beating.clone(), beaten.clone())));
     }
 
     /// All that a key stands for, made ready for calls.
@@ -168,6 +199,7 @@ impl Books {
     }
 
     pub(super) fn set_connected(&self, connected: bool) {
+        self.pulse.set_readable(connected, self.clock.now());
         if self.connected.swap(connected, Ordering::Relaxed) != connected {
             if connected {
                 tracing::info!("the database is connected");

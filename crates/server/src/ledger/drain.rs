@@ -10,6 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::names::{Folding, Known};
+use super::refused::Refused;
+
 /// Rows in one transaction, at most.
 const BATCH: usize = 2000;
 
@@ -24,6 +27,20 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// Told of every batch that is in the store: what came of it, and whether the calls were this process's.
 pub(crate) type OnSettled = Arc<dyn Fn(&Settled, bool) + Send + Sync>;
+
+/// What a drain works with.
+pub(crate) struct DrainParts {
+    /// Where rows come from.
+    pub(crate) journal: Arc<Journal>,
+    /// What was counted instead.
+    pub(super) refused: Arc<Refused>,
+    /// Which names are known.
+    pub(super) names: Arc<dyn Known>,
+    /// Where it goes.
+    pub(crate) store: Arc<dyn Store>,
+    /// Told of every batch; on the drain's task.
+    pub(crate) settled: OnSettled,
+}
 
 /// A handle to the task that drains.
 #[derive(Debug)]
@@ -42,14 +59,10 @@ enum Asked {
 
 impl Drain {
     /// Starts on the store's runtime. `settled` is called there.
-    pub(crate) fn start(
-        runtime: &Handle,
-        journal: Arc<Journal>,
-        store: Arc<dyn Store>,
-        settled: OnSettled,
-    ) -> Drain {
+    pub(crate) fn start(runtime: &Handle, parts: DrainParts) -> Drain {
         let (asked, asking) = mpsc::unbounded_channel();
-        let course = Course::new(journal.clone(), store, settled, asking);
+        let journal = parts.journal.clone();
+        let course = Course::new(parts, asking);
         Drain { journal, asked, task: runtime.spawn(course.run()) }
     }
 
@@ -84,9 +97,8 @@ impl Drain {
 
 /// The task.
 struct Course {
-    journal: Arc<Journal>,
-    store: Arc<dyn Store>,
-    settled: OnSettled,
+    parts: DrainParts,
+    folding: Folding,
     asking: mpsc::UnboundedReceiver<Asked>,
     answers: Vec<oneshot::Sender<()>>,
     stops: bool,
@@ -105,24 +117,16 @@ struct Side {
 }
 
 impl Course {
-    fn new(
-        journal: Arc<Journal>,
-        store: Arc<dyn Store>,
-        settled: OnSettled,
-        asking: mpsc::UnboundedReceiver<Asked>,
-    ) -> Course {
-        let (own, orphans) = (Side::default(), Side::default());
-        let next_look = Instant::now();
+    fn new(parts: DrainParts, asking: mpsc::UnboundedReceiver<Asked>) -> Course {
         Course {
-            journal,
-            store,
-            settled,
+            parts,
+            folding: Folding::default(),
             asking,
             answers: Vec::new(),
             stops: false,
-            own,
-            orphans,
-            next_look,
+            own: Side::default(),
+            orphans: Side::default(),
+            next_look: Instant::now(),
             pause: None,
         }
     }
@@ -161,7 +165,7 @@ impl Course {
             return;
         }
         self.next_look = Instant::now() + ORPHANS;
-        match self.journal.orphans() {
+        match self.parts.journal.orphans() {
             Ok(readers) => self.orphans.readers.extend(readers),
             Err(error) => tracing::warn!(%error, "the journal's directory cannot be read"),
         }
@@ -170,14 +174,14 @@ impl Course {
     /// Settles all own rows that there are, and one batch of others: recovering much must not delay
     /// what is spent now.
     async fn pass(&mut self) -> Result<(), StoreError> {
-        self.journal.listen();
-        self.own.readers.extend(self.journal.begun());
-        let own = &|settled: &Settled| (self.settled)(settled, true);
-        while self.own.settle(&self.journal, &*self.store, own).await? > 0 {}
-        let others = &|settled: &Settled| (self.settled)(settled, false);
-        if self.orphans.settle(&self.journal, &*self.store, others).await? == 0 {
+        let Course { parts, folding, own, orphans, .. } = self;
+        parts.journal.listen();
+        own.readers.extend(parts.journal.begun());
+        while own.settle(parts, folding, true).await? > 0 {}
+        count(&parts.refused, &*parts.store).await?;
+        if orphans.settle(parts, folding, false).await? == 0 {
             // What is left of them cannot be read now; they are found again.
-            self.orphans.readers.clear();
+            orphans.readers.clear();
         }
         Ok(())
     }
@@ -185,7 +189,8 @@ impl Course {
     /// Until there are rows, somebody asks, or it is time to look for orphans.
     async fn wait(&mut self) {
         tokio::select! {
-            () = self.journal.news() => {}
+            () = self.parts.journal.news() => {}
+            () = self.parts.refused.news() => {}
             () = sleep_until(self.next_look) => {}
             asked = self.asking.recv() => self.take(asked),
         }
@@ -247,19 +252,32 @@ impl Course {
     }
 }
 
+/// Adds up what has no rows.
+async fn count(refused: &Refused, store: &dyn Store) -> Result<(), StoreError> {
+    let counted = refused.take();
+    if counted.is_empty() {
+        return Ok(());
+    }
+    let done = store.count(&counted).await;
+    if done.is_err() {
+        refused.put_back(counted);
+    }
+    done
+}
+
 impl Side {
     /// Settles one batch; how many rows it was.
     async fn settle(
         &mut self,
-        journal: &Journal,
-        store: &dyn Store,
-        settled: &(dyn Fn(&Settled) + Send + Sync),
+        parts: &DrainParts,
+        folding: &mut Folding,
+        is_own: bool,
     ) -> Result<usize, StoreError> {
-        self.gather();
+        self.gather(parts, folding);
         if !self.rows.is_empty() {
-            match store.settle(&self.rows).await {
-                Ok(done) => settled(&done),
-                Err(error @ StoreError::Broken(_)) => self.sort_out(journal, store, settled, error).await?,
+            match parts.store.settle(&self.rows).await {
+                Ok(done) => (parts.settled)(&done, is_own),
+                Err(error @ StoreError::Broken(_)) => self.sort_out(parts, is_own, error).await?,
                 Err(error) => return Err(error),
             }
         }
@@ -278,15 +296,14 @@ impl Side {
     /// ever: if any can be settled alone, those that cannot are put aside.
     async fn sort_out(
         &mut self,
-        journal: &Journal,
-        store: &dyn Store,
-        settled: &(dyn Fn(&Settled) + Send + Sync),
+        parts: &DrainParts,
+        is_own: bool,
         error: StoreError,
     ) -> Result<(), StoreError> {
         let mut refused = Vec::new();
         for row in &self.rows {
-            match store.settle(std::slice::from_ref(row)).await {
-                Ok(done) => settled(&done),
+            match parts.store.settle(std::slice::from_ref(row)).await {
+                Ok(done) => (parts.settled)(&done, is_own),
                 Err(StoreError::Broken(_)) => refused.push(row),
                 Err(error) => return Err(error),
             }
@@ -294,14 +311,15 @@ impl Side {
         if refused.len() == self.rows.len() {
             return Err(error);
         }
-        journal.put_aside(&refused, &error).map_err(|error| StoreError::Unavailable(error.to_string()))
+        parts.journal.put_aside(&refused, &error).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
     /// Reads on to a full batch. Rows that could not be settled stay at its head.
-    fn gather(&mut self) {
+    fn gather(&mut self, parts: &DrainParts, folding: &mut Folding) {
         for reader in &mut self.readers {
             // It has said so itself when it cannot be read, and is read again the next time.
-            if let Ok(batch) = reader.read(BATCH.saturating_sub(self.rows.len())) {
+            if let Ok(mut batch) = reader.read(BATCH.saturating_sub(self.rows.len())) {
+                batch.rows.iter_mut().for_each(|row| folding.fold(row, &*parts.names));
                 self.rows.extend(batch.rows);
             }
         }

@@ -26,8 +26,22 @@ fn start(journal: Arc<Journal>, store: Arc<SettlingStore>) -> Fixture {
     let settled: OnSettled = Arc::new(move |settled, own| {
         tell.send_modify(|(of_own, of_others)| *(if own { of_own } else { of_others }) += settled.new);
     });
-    let drain = Drain::start(&Handle::current(), journal.clone(), store.clone(), settled);
+    let refused = Arc::new(Refused::new(|_| true));
+    let names = Arc::new(KnowsAll);
+    let parts = DrainParts { journal: journal.clone(), refused, names, store: store.clone(), settled };
+    let drain = Drain::start(&Handle::current(), parts);
     Fixture { store, journal, drain, told }
+}
+
+struct KnowsAll;
+
+impl Known for KnowsAll {
+    fn has_model(&self, _: &str) -> bool {
+        true
+    }
+    fn has_tag(&self, _: &str) -> bool {
+        true
+    }
 }
 
 fn write(writer: &Writer, calls: &[&str]) {

@@ -4,7 +4,7 @@
 //! *Spent* is what the store says (`base`) and what this process has recorded but not yet written there
 //! (`pending`). Several processes on one store see each other's spend with the next rows that they write.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -15,6 +15,7 @@ use tagrail_store::{Change, Kind, Settled, Spent, Store, StoreError, Tag, Timest
 
 use super::Clock;
 use super::allowance::Part;
+use super::names::{CurrentNames, Known};
 use crate::Metrics;
 
 /// Milliseconds that a window lasts, from its first use.
@@ -32,6 +33,9 @@ pub(crate) struct Meters {
     kinds: [RwLock<Kept>; 4],
     /// Tags with limits or a budget, by name. The store's are few, and all known.
     tags: RwLock<Arc<HashMap<String, Arc<Part>>>>,
+    /// Every tag that the store knows.
+    stored_tags: RwLock<Arc<HashSet<String>>>,
+    names: CurrentNames,
     /// So that nothing is looked up where no tag has any.
     any_tags: AtomicBool,
     /// Counts batches of rows that have come to be in the store.
@@ -166,6 +170,8 @@ impl Meters {
         Meters {
             kinds: std::array::from_fn(|_| RwLock::default()),
             tags: RwLock::default(),
+            stored_tags: RwLock::default(),
+            names: CurrentNames::default(),
             any_tags: AtomicBool::new(false),
             batches: AtomicU64::new(0),
             router,
@@ -241,6 +247,33 @@ impl Meters {
         let prefix = snapshot.table.tag_prefix();
         let bare = |tag: &String| tag.strip_prefix(prefix).unwrap_or(tag).to_owned();
         (!prefix.is_empty() && !tags.is_empty()).then(|| tags.iter().map(bare).collect())
+    }
+
+    /// The tags of a call as they are written down: those that are known, and of others as many bytes as
+    /// that. `None` where all of them are.
+    pub(super) fn bounded(&self, outcome: &Outcome<'_>, tags: &[String], most: usize) -> Option<Vec<String>> {
+        if tags.iter().map(|tag| cost(tag)).sum::<usize>() <= most {
+            return None;
+        }
+        let stored = self.stored_tags.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let names = self.names.of(&self.router);
+        let policy = outcome.caller.policy.iter().flat_map(|policy| &policy.tags);
+        let snapshot = self.router.snapshot();
+        let own: HashSet<&str> =
+            policy.filter_map(|(tag, _)| carried(tag, snapshot.table.tag_prefix())).collect();
+        let is_known = |tag: &&String| {
+            carried(tag, "")
+                .is_some_and(|tag| own.contains(tag) || stored.contains(tag) || names.has_tag(tag))
+        };
+        let mut seen = HashSet::new();
+        let distinct = tags.iter().filter(|tag| seen.insert(tag.as_str()));
+        let (known, others): (Vec<&String>, Vec<&String>) = distinct.partition(is_known);
+        let mut bytes = 0;
+        let fitting = others.into_iter().take_while(|tag| {
+            bytes += cost(tag);
+            bytes <= most
+        });
+        Some(known.into_iter().chain(fitting).cloned().collect())
     }
 
     /// Rows are in the store. Those of this process were pending until now, and are in the sums that
@@ -369,6 +402,8 @@ impl Meters {
 
     /// All tags as the store has them.
     pub(super) fn set_tags(&self, tags: Vec<Tag>) {
+        let names = tags.iter().map(|tag| tag.name.clone()).collect();
+        *self.stored_tags.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(names);
         let limited = tags.into_iter().filter_map(|tag| {
             let meter = self.of(Kind::Tag, &tag.name, tag.spend);
             meter.counts().set_base(Some(tag.spend));
@@ -394,6 +429,22 @@ impl Meters {
         found.sort_by(|one, other| one.id.cmp(&other.id));
         found.dedup_by(|one, other| one.id == other.id);
         found
+    }
+}
+
+/// What a tag takes in a row: bytes as JSON, quotes and comma included.
+fn cost(tag: &str) -> usize {
+    tag.len() + 3 + 5 * tag.bytes().filter(|byte| *byte < 0x20 || *byte == 0x7f).count()
+}
+
+impl Known for Meters {
+    fn has_model(&self, name: &str) -> bool {
+        self.names.of(&self.router).has_model(name)
+    }
+
+    fn has_tag(&self, tag: &str) -> bool {
+        self.stored_tags.read().unwrap_or_else(PoisonError::into_inner).contains(tag)
+            || self.names.of(&self.router).has_tag(tag)
     }
 }
 

@@ -8,10 +8,12 @@ use serde::ser::{Serialize, Serializer};
 use tagrail::{Operation, Outcome, Recorder};
 use tagrail_store::{Timestamp, Writer};
 
+use super::refused::Refused;
+
 /// Of what a client or a wildcard wrote, so much is kept.
 const MAX_TEXT: usize = 1024;
 
-/// Bytes of tags in a row: headers and the admin's always fit. Of a body that has more, the first.
+/// Bytes of tags in a row. Those that nothing knows were left out before, beyond 8 KiB.
 const MAX_TAGS: usize = 128 << 10;
 
 /// The same for tags that are all escapes.
@@ -21,16 +23,20 @@ const MAX_ODD_TAGS: usize = 16 << 10;
 /// what is refused at the door does not become one.
 struct SpendRecorder {
     journal: Writer,
+    refused: Arc<Refused>,
     next: Arc<dyn Recorder>,
 }
 
 /// A recorder for one core.
-pub(crate) fn recorder(journal: Writer, next: Arc<dyn Recorder>) -> Arc<dyn Recorder> {
-    Arc::new(SpendRecorder { journal, next })
+pub(crate) fn recorder(journal: Writer, refused: Arc<Refused>, next: Arc<dyn Recorder>) -> Arc<dyn Recorder> {
+    Arc::new(SpendRecorder { journal, refused, next })
 }
 
 impl Recorder for SpendRecorder {
     fn record(&self, outcome: &Outcome<'_>) {
+        if self.refused.counts(outcome) {
+            return self.next.record(outcome);
+        }
         let started = milliseconds(outcome.started);
         let ended = started.plus_ms(whole_milliseconds(outcome.duration));
         let id = self.journal.row_id(ended);

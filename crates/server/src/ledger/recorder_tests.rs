@@ -59,7 +59,7 @@ fn outcome<'a>(caller: &'a Caller, tags: &'a [String]) -> Outcome<'a> {
 fn journalled(outcomes: &[Outcome<'_>]) -> Vec<SpendRow> {
     let directory = tempfile::tempdir().unwrap();
     let journal = Journal::open(directory.path(), Duration::from_millis(1)).unwrap();
-    let recorder = recorder(journal.writer(0), Arc::new(()));
+    let recorder = recorder(journal.writer(0), Arc::new(Refused::new(|name| name == "known")), Arc::new(()));
     outcomes.iter().for_each(|outcome| recorder.record(outcome));
     journal.begun().remove(0).read(99).unwrap().rows
 }
@@ -139,7 +139,7 @@ fn whoever_counts_besides_is_told_all_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let journal = Journal::open(directory.path(), Duration::from_millis(1)).unwrap();
     let next = Arc::new(Next::default());
-    let recorder = recorder(journal.writer(0), next.clone());
+    let recorder = recorder(journal.writer(0), Arc::new(Refused::new(|name| name == "known")), next.clone());
     recorder.record(&outcome(&caller(), &[]));
     recorder.cooled("one", Duration::from_secs(5));
     assert_eq!(*next.0.lock().unwrap(), ["mine", "cooled one"]);
@@ -152,10 +152,35 @@ fn what_a_row_costs() {
     const ROWS: u32 = 200_000;
     let directory = tempfile::tempdir().unwrap();
     let journal = Journal::open(directory.path(), Duration::from_millis(50)).unwrap();
-    let recorder = recorder(journal.writer(0), Arc::new(()));
+    let recorder = recorder(journal.writer(0), Arc::new(Refused::new(|name| name == "known")), Arc::new(()));
     let (caller, tags) = (caller(), tags(&["teamA", "free"]));
     let outcome = outcome(&caller, &tags);
     let start = Instant::now();
     (0..ROWS).for_each(|_| recorder.record(&outcome));
     eprintln!("{:?} for a row", start.elapsed() / ROWS);
+}
+
+#[test]
+fn refused_calls_beyond_the_first_of_a_minute_are_counted_instead_of_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path(), Duration::from_millis(1)).unwrap();
+    let refused = Arc::new(Refused::new(|name| name == "known"));
+    let next = Arc::new(Next::default());
+    let recorder = recorder(journal.writer(0), refused.clone(), next.clone());
+    let caller = caller();
+    let refuse = |model: &str, minutes: u64| {
+        let started = SystemTime::UNIX_EPOCH + Duration::from_secs(60 * minutes);
+        let of = outcome(&caller, &[]);
+        recorder.record(&Outcome { status: 429, attempts: 0, cost: None, usage: None, model, started, ..of });
+    };
+    (0..100).for_each(|call| refuse(&format!("made up {call}"), 1));
+    (0..50).for_each(|_| refuse("known", 1));
+    // An upstream's refusal has been asked for, and a new minute has rows again.
+    recorder.record(&Outcome { status: 429, ..outcome(&caller, &[]) });
+    refuse("known", 2);
+    assert_eq!(journal.begun().remove(0).read(999).unwrap().rows.len(), 20 + 2);
+    let counted: Vec<_> = refused.take().into_iter().map(|of| (of.model_group, of.calls)).collect();
+    assert_eq!(counted, [(String::new(), 80), ("known".to_owned(), 50)]);
+    assert_eq!(next.0.lock().unwrap().len(), 152);
+    assert!(refused.take().is_empty());
 }

@@ -28,6 +28,12 @@ pub(super) struct SettlingStore {
     pub(super) sums: AtomicUsize,
     /// What each of them is.
     pub(super) spend: Mutex<f64>,
+    /// Calls without rows.
+    pub(super) counted: Mutex<Vec<Counted>>,
+    /// Before which days sums were to go.
+    pub(super) pruned_days: Mutex<Vec<String>>,
+    /// How often resets were to be corrected.
+    pub(super) corrected: AtomicUsize,
 }
 
 impl SettlingStore {
@@ -40,6 +46,9 @@ impl SettlingStore {
             unheard: AtomicUsize::new(0),
             sums: AtomicUsize::new(0),
             spend: Mutex::default(),
+            counted: Mutex::default(),
+            pruned_days: Mutex::default(),
+            corrected: AtomicUsize::new(0),
         }
     }
 
@@ -72,6 +81,11 @@ impl Store for SettlingStore {
     }
     async fn ping(&self) -> Result<(), StoreError> {
         self.answer()
+    }
+    async fn heartbeat(&self, now: Timestamp) -> Result<Timestamp, Unwritable> {
+        let unreachable =
+            |error: StoreError| Unwritable { condition: Condition::Unreachable, why: error.to_string() };
+        self.answer().map(|()| now).map_err(unreachable)
     }
     async fn create_team(&self, _: &Team, _: Reserving<'_>) -> Result<(), StoreError> {
         nothing()
@@ -148,6 +162,21 @@ impl Store for SettlingStore {
     }
     async fn notified(&self) {
         std::future::pending().await
+    }
+    async fn count(&self, counted: &[Counted]) -> Result<(), StoreError> {
+        self.answer()?;
+        self.counted.lock().unwrap().extend_from_slice(counted);
+        Ok(())
+    }
+    async fn prune_daily(&self, before: &str, _: u64) -> Result<u64, StoreError> {
+        self.answer()?;
+        self.pruned_days.lock().unwrap().push(before.to_owned());
+        Ok(0)
+    }
+    async fn correct_resets(&self, _: Timestamp) -> Result<Vec<Change>, StoreError> {
+        self.answer()?;
+        self.corrected.fetch_add(1, Ordering::SeqCst);
+        Ok(Vec::new())
     }
     async fn spend(&self, _: &SpendFilter) -> Result<Vec<SpendRow>, StoreError> {
         nothing()

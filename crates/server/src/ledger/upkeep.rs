@@ -16,6 +16,22 @@ const PRUNING: Duration = Duration::from_secs(3600);
 /// After the start: what a crash left in the journal is read first, and known by rows that are there.
 const FIRST_PRUNING: Duration = Duration::from_secs(60);
 
+/// How often resets that are too far ahead are looked for; and at once after a clock was put back.
+const CORRECTING: Duration = Duration::from_secs(60);
+
+/// Milliseconds. A clock that is put back by less is not noticed.
+const PUT_BACK: i64 = -2000;
+
+/// Milliseconds. A clock that is ahead by more than has passed may be wrong: what is older than it allows
+/// may not be old.
+const JUMP: i64 = 3_600_000;
+
+/// How long nothing is pruned after that.
+const DOUBT: Duration = Duration::from_secs(86_400);
+
+/// Milliseconds without any gateway on the store, after which a start cannot tell a clock that is wrong.
+const ABSENCE: i64 = 86_400_000;
+
 /// How many rows go in one transaction: others write meanwhile.
 const BATCH: u64 = 1000;
 
@@ -32,6 +48,8 @@ pub(crate) struct Retention {
     pub(crate) period: Option<Duration>,
     /// `disable_spend_logs`.
     pub(crate) disabled: bool,
+    /// `maximum_daily_spend_retention_period`; `None` keeps sums of days for ever.
+    pub(crate) daily: Option<Duration>,
 }
 
 /// Keeps the store in order.
@@ -44,6 +62,34 @@ pub(crate) struct Upkeep {
     pub(crate) reset: Box<dyn Fn(Vec<Change>) + Send + Sync>,
     /// What time it is.
     pub(crate) now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    /// When a gateway wrote to the store last, before this one began to.
+    pub(crate) before_start: Box<dyn Fn() -> Option<Timestamp> + Send + Sync>,
+}
+
+/// How the clock has gone on since it was looked at last.
+struct Course {
+    seen: Timestamp,
+    at: Instant,
+}
+
+/// What the clock has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Usual,
+    Back,
+    Ahead,
+}
+
+impl Course {
+    fn step(&mut self, now: Timestamp) -> Step {
+        let ahead = now.0 - self.seen.0 - i64::try_from(self.at.elapsed().as_millis()).unwrap_or(i64::MAX);
+        *self = Course { seen: now, at: Instant::now() };
+        match ahead {
+            ..PUT_BACK => Step::Back,
+            JUMP.. => Step::Ahead,
+            _ => Step::Usual,
+        }
+    }
 }
 
 impl Retention {
@@ -55,21 +101,42 @@ impl Retention {
     }
 }
 
+impl Retention {
+    /// Sums of earlier days go.
+    fn first_day(self, now: Timestamp) -> Option<String> {
+        let kept = i64::try_from(self.daily?.as_millis()).unwrap_or(i64::MAX);
+        Some(now.plus_ms(kept.saturating_neg()).day())
+    }
+}
+
 impl Upkeep {
     /// Goes on for ever, on the store's runtime. A store that does not answer is asked again.
     pub(crate) async fn run(self) {
         let mut ticks = interval(BUDGETS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next_pruning = Instant::now() + FIRST_PRUNING;
-        let mut pruning_failed = false;
+        let mut next_correcting = Instant::now();
+        let mut course = Course { seen: (self.now)(), at: Instant::now() };
+        let (mut pruning_failed, mut start_is_over) = (false, false);
         loop {
             ticks.tick().await;
-            match self.store.reset_budgets((self.now)()).await {
-                Ok(changes) if changes.is_empty() => {}
-                Ok(changes) => (self.reset)(changes),
-                Err(error) => tracing::debug!(%error, "budgets were not looked at"),
+            let now = (self.now)();
+            match course.step(now) {
+                Step::Usual => {}
+                Step::Back => next_correcting = Instant::now(),
+                Step::Ahead => {
+                    tracing::warn!("the clock has jumped ahead; nothing is pruned for a day");
+                    next_pruning = Instant::now() + DOUBT;
+                }
             }
+            self.reset(now, &mut next_correcting).await;
             if Instant::now() < next_pruning {
+                continue;
+            }
+            if !std::mem::replace(&mut start_is_over, true)
+                && (self.before_start)().is_some_and(|before| now.0 - before.0 > ABSENCE)
+            {
+                next_pruning = Instant::now() + DOUBT;
                 continue;
             }
             match self.prune().await {
@@ -85,9 +152,43 @@ impl Upkeep {
         }
     }
 
+    /// Budgets that are due, and now and then those that never would be.
+    async fn reset(&self, now: Timestamp, next_correcting: &mut Instant) {
+        let mut changes = Vec::new();
+        if Instant::now() >= *next_correcting {
+            match self.store.correct_resets(now).await {
+                Ok(corrected) => {
+                    if !corrected.is_empty() {
+                        let count = corrected.len();
+                        tracing::warn!(
+                            count,
+                            "budgets were to be reset too late by a clock that was wrong; corrected"
+                        );
+                    }
+                    changes = corrected;
+                    *next_correcting = Instant::now() + CORRECTING;
+                }
+                Err(error) => tracing::debug!(%error, "resets were not looked at"),
+            }
+        }
+        match self.store.reset_budgets(now).await {
+            Ok(reset) => changes.extend(reset),
+            Err(error) => tracing::debug!(%error, "budgets were not looked at"),
+        }
+        if !changes.is_empty() {
+            (self.reset)(changes);
+        }
+    }
+
     /// Deletes the rows that are old enough.
     async fn prune(&self) -> Result<(), StoreError> {
-        let Some(before) = (self.retention)().before((self.now)()) else { return Ok(()) };
+        let (retention, now) = ((self.retention)(), (self.now)());
+        if let Some(day) = retention.first_day(now) {
+            while self.store.prune_daily(&day, BATCH).await? > 0 {
+                sleep(BREATH).await;
+            }
+        }
+        let Some(before) = retention.before(now) else { return Ok(()) };
         let mut all = 0;
         loop {
             let count = self.store.prune(before, BATCH).await?;

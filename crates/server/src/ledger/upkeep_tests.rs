@@ -22,6 +22,7 @@ fn upkeep(store: &Arc<SettlingStore>, retention: Retention) -> Upkeep {
         retention: Box::new(move || retention),
         reset: Box::new(drop),
         now: Box::new(|| Timestamp(NOW)),
+        before_start: Box::new(|| None),
     }
 }
 
@@ -40,14 +41,20 @@ async fn left(retention: Retention) -> Vec<String> {
 #[tokio::test]
 async fn rows_go_when_they_are_older_than_they_are_kept() {
     assert_eq!(left(Retention::default()).await, ["new", "of today", "old", "older 0"]);
-    assert_eq!(left(Retention { period: Some(30 * DAY), disabled: false }).await, ["new", "of today"]);
-    assert_eq!(left(Retention { period: Some(45 * DAY), disabled: false }).await, ["new", "of today", "old"]);
+    assert_eq!(
+        left(Retention { period: Some(30 * DAY), disabled: false, daily: None }).await,
+        ["new", "of today"]
+    );
+    assert_eq!(
+        left(Retention { period: Some(45 * DAY), disabled: false, daily: None }).await,
+        ["new", "of today", "old"]
+    );
 }
 
 #[tokio::test]
 async fn without_spend_logs_rows_stay_only_until_no_journal_can_hold_them() {
-    assert_eq!(left(Retention { period: None, disabled: true }).await, ["new"]);
-    assert_eq!(left(Retention { period: Some(Duration::ZERO), disabled: false }).await, ["new"]);
+    assert_eq!(left(Retention { period: None, disabled: true, daily: None }).await, ["new"]);
+    assert_eq!(left(Retention { period: Some(Duration::ZERO), disabled: false, daily: None }).await, ["new"]);
 }
 
 #[tokio::test]
@@ -71,4 +78,45 @@ async fn budgets_that_are_due_are_reset_and_told_of_also_after_the_store_was_gon
     store.gone(false);
     assert_eq!(timeout(LONG, told.recv()).await.unwrap(), Some(due));
     task.abort();
+}
+
+#[tokio::test]
+async fn sums_of_days_go_when_they_are_older_than_they_are_kept() {
+    let store = Arc::new(SettlingStore::new());
+    upkeep(&store, Retention { daily: Some(400 * DAY), ..Retention::default() }).prune().await.unwrap();
+    let first = Timestamp(NOW - 400 * 86_400_000).day();
+    assert_eq!(*store.pruned_days.lock().unwrap(), [first]);
+    upkeep(&store, Retention::default()).prune().await.unwrap();
+    assert_eq!(store.pruned_days.lock().unwrap().len(), 1);
+}
+
+/// Runs it for this long, with a clock that jumps after an hour; gives the store.
+async fn run_with(jump: Duration, before_start: Option<Timestamp>, hours: u32) -> Arc<SettlingStore> {
+    let store = Arc::new(SettlingStore::new());
+    store.rows.lock().unwrap().extend([row("a", 5 * DAY)]);
+    let begun = Instant::now();
+    let now = move || {
+        let elapsed = begun.elapsed();
+        let wrong = if elapsed >= Duration::from_secs(30) { jump } else { Duration::ZERO };
+        Timestamp(NOW + i64::try_from((elapsed + wrong).as_millis()).unwrap())
+    };
+    let retention = Retention { period: Some(30 * DAY), ..Retention::default() };
+    let upkeep = Upkeep {
+        now: Box::new(now),
+        before_start: Box::new(move || before_start),
+        ..upkeep(&store, retention)
+    };
+    let _ = timeout(hours * Duration::from_secs(3600), upkeep.run()).await;
+    store
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_pruned_while_the_clock_may_be_wrong() {
+    let store = run_with(400 * DAY, None, 20).await;
+    assert_eq!(store.calls(), ["a"]);
+    // If it stays, it is right.
+    assert!(run_with(400 * DAY, None, 30).await.calls().is_empty());
+    // Nor after a start whose clock is far ahead of what the last gateway wrote.
+    let before = Some(Timestamp(NOW - 400 * 86_400_000));
+    assert_eq!(run_with(Duration::ZERO, before, 20).await.calls(), ["a"]);
 }

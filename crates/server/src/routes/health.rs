@@ -14,6 +14,7 @@ use tagrail::{Router, Snapshot};
 use crate::app::Shared;
 use crate::asked::{Query, is_on};
 use crate::caller::Viewer;
+use crate::ledger::StoreHealth;
 use crate::routes::probe::{Probed, probe};
 
 /// Whether a path is one of the probes, which need neither key nor a local peer.
@@ -26,26 +27,35 @@ pub(crate) async fn alive() -> Json<&'static str> {
     Json("I'm alive!")
 }
 
-/// Calls are taken. Without its database, where it has one, this gateway knows some keys and not others,
-/// and others do better; it goes on for those who come nevertheless.
+/// Calls are taken, and what they cost is written down. Without its database, where it has one, this gateway
+/// knows some keys and not others, and others do better; it goes on for those who come nevertheless.
 pub(crate) async fn ready(State(shared): State<Shared>) -> (StatusCode, Json<Value>) {
     // A gateway without any deployment would answer every call with an error.
     if deployments(&shared.router.snapshot()).next().is_none() {
         let told = json!({ "status": "unhealthy", "error": "no deployment is configured" });
         return (StatusCode::SERVICE_UNAVAILABLE, Json(told));
     }
-    let (status, word, database) = match shared.ledger.connected() {
-        None => (StatusCode::OK, "healthy", "Not connected"),
-        Some(true) => (StatusCode::OK, "healthy", "connected"),
-        Some(false) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", "Not connected"),
-    };
+    let store = shared.ledger.store_health();
+    let database = store.as_ref().map_or("Not connected", connected);
     // A thread that does not get its turn: its clients wait, whatever the others do.
     if let Some((name, silent)) = shared.ledger.vitals().pulses.stuck() {
         let stuck = format!("{name} has not run for {} s", silent.as_secs());
         let report = json!({ "status": "unhealthy", "db": database, "stuck": stuck });
         return (StatusCode::SERVICE_UNAVAILABLE, Json(report));
     }
-    (status, Json(json!({ "status": word, "db": database })))
+    let is_failing = shared.ledger.journal_health().is_some_and(|journal| journal.failing);
+    match store.and_then(|store| store.reason).or(is_failing.then_some("journal_failing")) {
+        None => (StatusCode::OK, Json(json!({ "status": "healthy", "db": database }))),
+        Some(reason) => {
+            let report = json!({ "status": "unhealthy", "db": database, "reason": reason });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(report))
+        }
+    }
+}
+
+/// In LiteLLM's words.
+fn connected(store: &StoreHealth) -> &'static str {
+    if store.readable { "connected" } else { "Not connected" }
 }
 
 /// What the query string may ask for.
@@ -91,8 +101,12 @@ pub(crate) async fn report(
         "healthy_endpoints": healthy,
         "unhealthy_endpoints": unhealthy,
     });
-    if let (Some(connected), Some(journal)) = (shared.ledger.connected(), shared.ledger.journal_health()) {
-        report["db"] = json!(if connected { "connected" } else { "Not connected" });
+    if let (Some(store), Some(journal)) = (shared.ledger.store_health(), shared.ledger.journal_health()) {
+        report["db"] = json!(connected(&store));
+        report["database"] = json!({
+            "state": store.reason.unwrap_or("writable"),
+            "since": store.since.to_rfc3339(),
+        });
         report["journal"] = json!({
             "failing": journal.failing,
             "waiting_rows": journal.waiting,

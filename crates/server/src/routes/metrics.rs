@@ -24,8 +24,8 @@ pub(crate) async fn text(
         }
     }
     shared.metrics.set_left_out(snapshot.left_out.len());
-    if let (Some(connected), Some(journal)) = (shared.ledger.connected(), shared.ledger.journal_health()) {
-        shared.metrics.set_store(connected, &journal);
+    if let (Some(store), Some(journal)) = (shared.ledger.store_health(), shared.ledger.journal_health()) {
+        shared.metrics.set_store(store.readable, store.reason.is_none(), &journal);
     }
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok());
     let (kind, text) = if accepted.into_iter().any(|kinds| kinds.contains("application/openmetrics-text")) {

@@ -15,7 +15,8 @@ mod sums;
 mod taken;
 
 use axum::routing::{get, post};
-use tagrail_store::{DailyBy, DailyFilter, DailySpend};
+use http::StatusCode;
+use tagrail_store::{DailyBy, DailyFilter, DailySpend, Store, StoreError};
 
 use crate::app::Shared;
 use crate::error::Problem;
@@ -83,8 +84,43 @@ pub(crate) fn router() -> axum::Router<Shared> {
         .route("/spend/calculate", post(calculate::calculate))
 }
 
-/// Sums by day, with everything that was recorded before they were asked for.
-async fn daily(shared: &Shared, by: DailyBy, filter: DailyFilter) -> Result<Vec<DailySpend>, Problem> {
-    shared.ledger.settled().await;
-    shared.ledger.ask(async move |store| store.daily(by, &filter).await).await
+/// Sums in one answer.
+const SUMS: u64 = 50_000;
+
+/// Keys, users or tags in one list, those that spent most.
+const MOST: usize = 1000;
+
+/// Sums by day, at most so many. More than that is told apart by [`few`].
+async fn daily(store: &dyn Store, by: DailyBy, filter: DailyFilter) -> Result<Vec<DailySpend>, StoreError> {
+    store.daily(by, &DailyFilter { limit: SUMS + 1, ..filter }).await
 }
+
+/// What is too long for one answer is not cut off in silence.
+fn few(sums: &[DailySpend]) -> Result<(), Problem> {
+    if sums.len() as u64 <= SUMS {
+        return Ok(());
+    }
+    let message = format!(
+        "The answer would have more than {SUMS} sums. Ask for fewer days with start_date and end_date, or for one team, key, user or tag."
+    );
+    Err(Problem::new(StatusCode::BAD_REQUEST, message).param("start_date"))
+}
+
+/// Goes through a list page by page, so that it is never whole in memory.
+macro_rules! every {
+    ($item:ident of $store:ident.$list:ident($($filter:expr)?) => $take:expr) => {{
+        let mut page = tagrail_store::Page { number: 1, size: 500 };
+        loop {
+            let items = $store.$list($($filter,)? Some(page)).await?.items;
+            let is_last = (items.len() as u64) < page.size;
+            for $item in items {
+                $take;
+            }
+            if is_last {
+                break;
+            }
+            page.number += 1;
+        }
+    }};
+}
+use every;

@@ -85,6 +85,11 @@ impl Writing {
         }
         Ok(session.commit().await?)
     }
+
+    /// Undoes it.
+    pub(crate) async fn rollback(self) {
+        self.session.rollback().await;
+    }
 }
 
 /// What changed behind a generation; one statement, so that it is one moment.

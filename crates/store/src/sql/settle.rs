@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::record::amount;
 use super::{Done, Row, Session, Statement, each, list, listed, rows, storable, values};
-use crate::{DailyBy, Kind, Settled, SpendRow, Spender, Spent, Timestamp};
+use crate::{Counted, DailyBy, Kind, OTHER, Settled, SpendRow, Spender, Spent, Timestamp};
 
 /// PostgreSQL's indexes take no text longer than 2.7 kB, and clients choose some of these.
 pub(super) const INDEXED: usize = 500;
@@ -40,6 +40,12 @@ pub(crate) async fn settle(session: &mut Session, written: &[SpendRow]) -> Done<
     }
     daily(session, &sums.days()).await?;
     Ok(Settled { new: new.len(), spent })
+}
+
+pub(crate) async fn count(session: &mut Session, counted: &[Counted]) -> Done<()> {
+    let mut sums = Sums::default();
+    counted.iter().for_each(|counted| sums.count(counted));
+    daily(session, &sums.days()).await
 }
 
 /// What one spender spent in a batch.
@@ -109,7 +115,13 @@ impl<'a> Sums<'a> {
         if !new {
             return;
         }
-        let (number, day, model) = (row.started.0.div_euclid(DAY), Day::of(row), row.model_group.as_str());
+        let (number, day) = (row.started.0.div_euclid(DAY), Day::of(row));
+        let model = if row.sums_other_model { OTHER } else { row.model_group.as_str() };
+        let others = tags.len();
+        tags.retain(|tag| !row.sums_other_tags.iter().any(|other| other == tag));
+        if tags.len() < others {
+            tags.push(OTHER);
+        }
         let mut count = |by, id| self.days.entry((by, number, id, model)).or_default().add(day);
         count(DailyBy::Key, &row.key);
         count(DailyBy::Team, row.team_id.as_deref().unwrap_or_default());
@@ -119,6 +131,18 @@ impl<'a> Sums<'a> {
             count(DailyBy::Tag, "");
         }
         tags.into_iter().for_each(|tag| count(DailyBy::Tag, tag));
+    }
+
+    /// Adds calls that have no row.
+    fn count(&mut self, counted: &'a Counted) {
+        let Counted { key, team_id, user_id, model_group, day, calls } = counted;
+        let refused = Day { requests: *calls, failed: *calls, ..Day::default() };
+        let mut count = |by, id| self.days.entry((by, *day, id, model_group)).or_default().add(refused);
+        count(DailyBy::Key, key);
+        count(DailyBy::Team, team_id.as_deref().unwrap_or_default());
+        count(DailyBy::User, user_id.as_deref().unwrap_or_default());
+        count(DailyBy::Model, model_group);
+        count(DailyBy::Tag, "");
     }
 
     /// The spenders of a kind, as they are called in the store.

@@ -5,17 +5,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::change::{Writing, changes};
-use super::{Done, Failure, Session, budgets, key, settle, spend, tag, team, user, values};
+use super::identity::{StoreIdentity, beat};
+use super::{Done, Failure, Session, budgets, key, settle, spend, store_id, tag, team, user, values};
 use crate::{
-    Change, Changes, DailyBy, DailyFilter, DailySpend, Deleted, Generation, Identity, Key, KeyFilter, Page,
-    Paged, Reserving, Settled, SpendFilter, SpendRow, Store, StoreError, Tag, Team, TeamFilter, Timestamp,
-    User,
+    Change, Changes, Condition, Counted, DailyBy, DailyFilter, DailySpend, Deleted, Generation, Identity,
+    Key, KeyFilter, Page, Paged, Reserving, Settled, SpendFilter, SpendRow, Store, StoreError, Tag, Team,
+    TeamFilter, Timestamp, Unwritable, User,
 };
 
 /// What is looked up for a call that waits, and what keeps this process up to date. Longer than this, and the database counts as gone.
 const LOOKUP: Duration = Duration::from_secs(2);
 /// Everything else, but for whole batches.
 const MANAGEMENT: Duration = Duration::from_secs(15);
+/// A heartbeat: longer than another process' transaction is waited for.
+const HEARTBEAT: Duration = Duration::from_secs(8);
 /// Batches of rows.
 const BATCH: Duration = Duration::from_secs(60);
 
@@ -29,13 +32,21 @@ pub trait Database: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// A connection to read from, at once or not at all: a call waits for it.
-    async fn lookup(&self) -> Result<Session, StoreError>;
+    async fn lookup(&self) -> Result<Session, Failure>;
 
     /// A connection to read from.
-    async fn read(&self) -> Result<Session, StoreError>;
+    async fn read(&self) -> Result<Session, Failure>;
 
     /// A transaction that may write.
-    async fn begin(&self) -> Result<Session, StoreError>;
+    async fn begin(&self) -> Result<Session, Failure>;
+
+    /// Called when a transaction was committed.
+    ///
+    /// # Errors
+    /// It was committed to something that is not the database any more.
+    async fn committed(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// See [`Store::notified`].
     async fn notified(&self);
@@ -47,11 +58,49 @@ pub trait Database: Send + Sync + 'static {
 /// A store in an SQL database.
 pub struct SqlStore<D> {
     database: D,
+    identity: StoreIdentity,
 }
 
 impl<D: Database> SqlStore<D> {
     pub(crate) fn over(database: D) -> SqlStore<D> {
-        SqlStore { database }
+        SqlStore { database, identity: StoreIdentity::default() }
+    }
+
+    /// A transaction that may write, in the database that was opened.
+    async fn begin(&self) -> Done<Session> {
+        let mut session = self.database.begin().await?;
+        match self.verify(&mut session).await {
+            Ok(()) => Ok(session),
+            Err(failure) => {
+                session.rollback().await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Whether this is the database that was opened.
+    async fn verify(&self, session: &mut Session) -> Done<()> {
+        self.identity.verify(store_id(session).await?)
+    }
+
+    async fn beat(&self, now: Timestamp) -> Done<Timestamp> {
+        let mut session = self.database.begin().await?;
+        let verified = match beat(&mut session, now).await {
+            Ok((id, last)) => self.identity.verify(id).map(|()| last),
+            Err(failure) => Err(failure),
+        };
+        match verified {
+            Ok(last) => {
+                session.commit().await?;
+                self.database.committed().await?;
+                self.identity.found();
+                Ok(last)
+            }
+            Err(failure) => {
+                session.rollback().await;
+                Err(failure)
+            }
+        }
     }
 }
 
@@ -70,6 +119,7 @@ macro_rules! ask {
     };
     ($self:ident.$how:ident(), $limit:expr, $session:ident => $work:expr) => {
         within($limit, async {
+            $self.identity.gate()?;
             let mut $session = $self.database.$how().await?;
             $work.await
         })
@@ -91,11 +141,23 @@ macro_rules! transaction {
             let mut tries = 1;
             loop {
                 let tried = async {
-                    let mut transaction = $begin($self.database.begin().await?).await?;
-                    let $writing = &mut transaction;
-                    let done = $work.await?;
-                    transaction.commit().await?;
-                    Ok(done)
+                    $self.identity.gate()?;
+                    let mut transaction = $begin($self.begin().await?).await?;
+                    let done = {
+                        let $writing = &mut transaction;
+                        $work.await
+                    };
+                    match done {
+                        Ok(done) => {
+                            transaction.commit().await?;
+                            $self.database.committed().await?;
+                            Ok(done)
+                        }
+                        Err(failure) => {
+                            transaction.rollback().await;
+                            Err(failure)
+                        }
+                    }
                 }
                 .await;
                 match tried {
@@ -124,6 +186,24 @@ impl<D: Database> Store for SqlStore<D> {
             session.rows("SELECT value FROM tagrail_generation WHERE id = 1", values![]).await?;
             Ok(())
         })
+    }
+
+    async fn heartbeat(&self, now: Timestamp) -> Result<Timestamp, Unwritable> {
+        let unwritable = |failure: Failure| {
+            let condition = failure.condition();
+            let why = match failure.told() {
+                StoreError::Unavailable(why) | StoreError::Broken(why) => why,
+                other => other.to_string(),
+            };
+            Unwritable { condition, why }
+        };
+        match tokio::time::timeout(HEARTBEAT, self.beat(now)).await {
+            Ok(beaten) => beaten.map_err(unwritable),
+            Err(_) => {
+                let why = format!("no write within {} seconds", HEARTBEAT.as_secs());
+                Err(Unwritable { condition: Condition::Locked, why })
+            }
+        }
     }
 
     async fn create_team(&self, team: &Team, reserving: Reserving<'_>) -> Result<(), StoreError> {
@@ -171,7 +251,14 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn identity(&self, hash: &str) -> Result<Option<Identity>, StoreError> {
-        ask!(self.lookup(), LOOKUP, session => key::identity(&mut session, hash))
+        ask!(self.lookup(), LOOKUP, session => async {
+            let found = key::identity(&mut session, hash).await?;
+            if found.is_none() {
+                // A key is refused for good only by the store that would know it.
+                self.verify(&mut session).await?;
+            }
+            Ok(found)
+        })
     }
 
     async fn create_user(&self, user: &User) -> Result<(), StoreError> {
@@ -215,7 +302,10 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     async fn changes(&self, since: Generation) -> Result<Changes, StoreError> {
-        ask!(self.lookup(), LOOKUP, session => changes(&mut session, since))
+        ask!(self.lookup(), LOOKUP, session => async {
+            self.verify(&mut session).await?;
+            changes(&mut session, since).await
+        })
     }
 
     async fn notified(&self) {
@@ -227,6 +317,13 @@ impl<D: Database> Store for SqlStore<D> {
             return Ok(Settled::default());
         }
         transaction!(self, BATCH, plainly, session => settle::settle(session, rows))
+    }
+
+    async fn count(&self, counted: &[Counted]) -> Result<(), StoreError> {
+        if counted.is_empty() {
+            return Ok(());
+        }
+        transaction!(self, BATCH, plainly, session => settle::count(session, counted))
     }
 
     async fn spend(&self, filter: &SpendFilter) -> Result<Vec<SpendRow>, StoreError> {
@@ -245,11 +342,25 @@ impl<D: Database> Store for SqlStore<D> {
         transaction!(self, BATCH, plainly, session => spend::prune(session, before, most))
     }
 
+    async fn prune_daily(&self, before: &str, most: u64) -> Result<u64, StoreError> {
+        transaction!(self, BATCH, plainly, session => spend::prune_daily(session, before, most))
+    }
+
     async fn reset_budgets(&self, now: Timestamp) -> Result<Vec<Change>, StoreError> {
         let mut all = Vec::new();
         // Asked first, so as not to count up for nothing; and in batches, so that others write meanwhile.
         while ask!(self, session => budgets::due(&mut session, now))? {
             all.extend(change!(self, writing => budgets::reset(writing, now))?);
+        }
+        Ok(all)
+    }
+
+    async fn correct_resets(&self, now: Timestamp) -> Result<Vec<Change>, StoreError> {
+        let (mut all, mut search) = (Vec::new(), budgets::Search::default());
+        while let Some(found) = ask!(self, session => budgets::too_far(&mut session, &mut search, now))? {
+            if !found.is_empty() {
+                all.extend(change!(self, writing => budgets::correct(writing, &found))?);
+            }
         }
         Ok(all)
     }

@@ -54,14 +54,19 @@ impl Place {
     }
 
     /// Runs SQL beside the store; gives the first column of what it selects.
-    pub(crate) async fn sql(&self, sql: &'static str) -> Vec<String> {
+    pub(crate) async fn sql(&self, sql: &str) -> Vec<String> {
+        self.run(sql.to_owned()).await
+    }
+
+    /// The same.
+    pub(crate) async fn run(&self, sql: String) -> Vec<String> {
         if self.is_postgres() {
-            return Postgres::sql(&self.address, sql).lines().map(str::to_owned).collect();
+            return Postgres::sql(&self.address, &sql).lines().map(str::to_owned).collect();
         }
         let path = self.address.strip_prefix("sqlite:").unwrap();
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
         let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
-        let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
         rows.iter().map(|row| sqlx::Row::get_unchecked(row, 0)).collect()
     }
 }

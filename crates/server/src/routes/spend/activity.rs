@@ -1,52 +1,49 @@
 //! `GET /…/daily/activity`: what was called by day, in the shape of LiteLLM's dashboard.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
-use tagrail_store::{DailyBy, DailySpend};
+use tagrail_store::{DailyBy, DailyFilter, DailySpend, Store};
 
 use crate::app::Shared;
 use crate::caller::{Known, Role, Viewer};
 use crate::error::Problem;
 use crate::fields::Asked;
 use crate::routes::spend::period::Period;
-use crate::routes::spend::sums::{add, listed, team_names};
-use crate::routes::spend::{daily, taken};
+use crate::routes::spend::sums::{add, checked, listed, team_names};
+use crate::routes::spend::{daily, few, taken};
 
 /// Days on a page where nothing is said.
 const DAYS: u64 = 1000;
 
 /// `GET /tag/daily/activity`.
-pub(super) async fn tags(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn tags(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::TAG_ACTIVITY)?;
-    let sums = daily(&shared, DailyBy::Tag, Period::whole(&asked)?.days(None)).await?;
     let wanted = listed(&asked, "tags");
-    let sums = kept(sums, &asked, |id| wanted.as_ref().is_none_or(|tags| tags.contains(id)));
-    Ok(shown(&asked, &sums, Breakdown { entities: true, names: BTreeMap::new() }))
+    let keep = move |id: &str| wanted.as_ref().is_none_or(|tags| tags.contains(id));
+    let filter = Period::whole(&asked)?.days(None);
+    answer(&shared, asked, (DailyBy::Tag, filter), true, keep).await
 }
 
 /// `GET /team/daily/activity`.
-pub(super) async fn teams(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn teams(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::TEAM_ACTIVITY)?;
-    let sums = daily(&shared, DailyBy::Team, Period::whole(&asked)?.days(None)).await?;
     let (wanted, unwanted) = (listed(&asked, "team_ids"), listed(&asked, "exclude_team_ids"));
     let has = |ids: &BTreeSet<String>, id: &str| ids.contains(id);
-    let sums = kept(sums, &asked, |id| {
+    let keep = move |id: &str| {
         wanted.as_ref().is_none_or(|ids| has(ids, id)) && !unwanted.as_ref().is_some_and(|ids| has(ids, id))
-    });
-    let names = team_names(&shared.ledger).await?;
-    Ok(shown(&asked, &sums, Breakdown { entities: true, names }))
+    };
+    let filter = Period::whole(&asked)?.days(None);
+    answer(&shared, asked, (DailyBy::Team, filter), true, keep).await
 }
 
 /// `GET /user/daily/activity`. Others than viewers see what was called with their own key.
-pub(super) async fn users(
-    known: Known,
-    State(shared): State<Shared>,
-    uri: Uri,
-) -> Result<Json<Value>, Problem> {
+pub(super) async fn users(known: Known, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::USER_ACTIVITY)?;
     let period = Period::whole(&asked)?;
     let user = asked.text("user_id").filter(|id| !id.is_empty()).map(str::to_owned);
@@ -60,9 +57,29 @@ pub(super) async fn users(
     } else {
         (DailyBy::User, user)
     };
-    let sums = daily(&shared, by, period.days(one)).await?;
-    let sums = kept(sums, &asked, |_| true);
-    Ok(shown(&asked, &sums, Breakdown { entities: by == DailyBy::User, names: BTreeMap::new() }))
+    answer(&shared, asked, (by, period.days(one)), by == DailyBy::User, |_| true).await
+}
+
+async fn answer(
+    shared: &Shared,
+    asked: Asked,
+    (by, filter): (DailyBy, DailyFilter),
+    entities: bool,
+    keep: impl Fn(&str) -> bool + Send + 'static,
+) -> Result<Response, Problem> {
+    shared.ledger.settled().await;
+    let look = async move |store: Arc<dyn Store>| {
+        let sums = daily(&*store, by, filter).await?;
+        let names = if by == DailyBy::Team { team_names(&*store).await? } else { BTreeMap::new() };
+        Ok((sums, names))
+    };
+    let write = move |(sums, names): (Vec<DailySpend>, BTreeMap<String, String>)| {
+        few(&sums)?;
+        let sums = kept(sums, &asked, keep);
+        Ok(shown(&asked, &sums, Breakdown { entities, names }).to_string().into_bytes())
+    };
+    let bytes = checked(&shared.ledger, look, write).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], bytes).into_response())
 }
 
 fn kept(sums: Vec<DailySpend>, asked: &Asked, keep: impl Fn(&str) -> bool) -> Vec<DailySpend> {
@@ -79,7 +96,7 @@ struct Breakdown {
 }
 
 /// One page of days, the newest first, with the sum of all.
-fn shown(asked: &Asked, sums: &[DailySpend], breakdown: Breakdown) -> Json<Value> {
+fn shown(asked: &Asked, sums: &[DailySpend], breakdown: Breakdown) -> Value {
     let mut days: BTreeMap<&str, Vec<&DailySpend>> = BTreeMap::new();
     for sum in sums {
         days.entry(&sum.day).or_default().push(sum);
@@ -96,7 +113,7 @@ fn shown(asked: &Asked, sums: &[DailySpend], breakdown: Breakdown) -> Json<Value
         .map(|(day, sums)| one_day(day, &sums, &breakdown))
         .collect();
     let total = total(sums.iter());
-    Json(json!({
+    json!({
         "results": results,
         "metadata": {
             "total_spend": total.cost,
@@ -112,7 +129,7 @@ fn shown(asked: &Asked, sums: &[DailySpend], breakdown: Breakdown) -> Json<Value
             "total_pages": pages,
             "has_more": page < pages,
         },
-    }))
+    })
 }
 
 fn one_day(day: &str, sums: &[&DailySpend], breakdown: &Breakdown) -> Value {

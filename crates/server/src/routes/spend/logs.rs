@@ -1,12 +1,14 @@
 //! `GET /spend/logs`: single calls, as LiteLLM names their fields.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
-use tagrail_store::{SpendFilter, SpendRow, Timestamp};
+use tagrail_store::{OTHER, SpendFilter, SpendRow, Store, StoreError, Timestamp};
 
 use crate::app::Shared;
 use crate::caller::{Known, Role};
@@ -16,18 +18,19 @@ use crate::routes::key::minted;
 use crate::routes::spend::period::Period;
 use crate::routes::spend::taken;
 
-/// Rows in one answer: usually, and at most.
-const ROWS: (u64, u64) = (1000, 100_000);
+/// Rows in one answer, at most; more are on further pages.
+const ROWS: u64 = 1000;
+
+/// Names that a day is broken down into, of each kind. Further ones are summed as one.
+const NAMES: usize = 1000;
 
 /// Calls, the newest first.
-pub(super) async fn logs(
-    known: Known,
-    State(shared): State<Shared>,
-    uri: Uri,
-) -> Result<Json<Value>, Problem> {
+pub(super) async fn logs(known: Known, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::LOGS)?;
     let text = |name| asked.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let Period { from, until } = Period::of(&asked)?;
+    let size = asked.count("page_size").or(asked.count("limit")).filter(|&size| size > 0);
+    let size = size.unwrap_or(ROWS).min(ROWS);
     let mut filter = SpendFilter {
         key: text("api_key").map(|key| meant(&key)),
         user_id: text("user_id"),
@@ -35,19 +38,38 @@ pub(super) async fn logs(
         request_id: text("request_id"),
         from,
         until,
-        limit: asked.count("limit").filter(|&limit| limit > 0).unwrap_or(ROWS.0).min(ROWS.1),
+        limit: size,
+        offset: asked.count("page").unwrap_or(1).max(1).saturating_sub(1).saturating_mul(size),
+        behind: None,
     };
     if known.role < Role::Viewer {
         confine(&known, &mut filter)?;
     }
-    let summarized = asked.flag("summarize").unwrap_or_default();
-    if summarized {
-        filter.limit = ROWS.1;
-    }
     shared.ledger.settled().await;
-    let rows = shared.ledger.ask(async move |store| store.spend(&filter).await).await?;
-    let shown = if summarized { by_day(&rows) } else { rows.iter().map(row).collect() };
-    Ok(Json(Value::Array(shown)))
+    if asked.flag("summarize").unwrap_or_default() {
+        let sum = async move |store: Arc<dyn Store>| days(&*store, filter).await;
+        return shared.ledger.show(sum, by_day).await;
+    }
+    let look = async move |store: Arc<dyn Store>| store.spend(&filter).await;
+    shared
+        .ledger
+        .report(look, written)
+        .await
+        .map(|rows| ([(CONTENT_TYPE, "application/json")], rows).into_response())
+}
+
+/// One row after the other, so that no tree of all of them is in memory.
+fn written(rows: Vec<SpendRow>) -> Vec<u8> {
+    let mut json = vec![b'['];
+    for spent in rows {
+        if json.len() > 1 {
+            json.push(b',');
+        }
+        // A Vec takes everything.
+        let _ = serde_json::to_writer(&mut json, &row(&spent));
+    }
+    json.push(b']');
+    json
 }
 
 /// Calls with the master key are written down under a name instead of a hash.
@@ -121,24 +143,47 @@ fn metadata(row: &SpendRow, answered: bool) -> Value {
     Value::Object(metadata)
 }
 
+/// What was spent on a day, and by whom and for what.
+#[derive(Default)]
+struct Day {
+    spend: f64,
+    keys: BTreeMap<String, f64>,
+    models: BTreeMap<String, f64>,
+    users: BTreeMap<String, f64>,
+}
+
+/// All rows that there are, added up as they are read.
+async fn days(store: &dyn Store, filter: SpendFilter) -> Result<BTreeMap<String, Day>, StoreError> {
+    let mut filter = SpendFilter { limit: ROWS, offset: 0, ..filter };
+    let mut days: BTreeMap<String, Day> = BTreeMap::new();
+    loop {
+        let rows = store.spend(&filter).await?;
+        for row in &rows {
+            let day = days.entry(Timestamp::day(row.started)).or_default();
+            day.spend += row.cost;
+            add(&mut day.keys, &row.key, row.cost);
+            add(&mut day.models, &row.model, row.cost);
+            add(&mut day.users, row.user_id.as_deref().unwrap_or_default(), row.cost);
+        }
+        match rows.last() {
+            Some(last) if rows.len() as u64 == ROWS => filter.behind = Some((last.started, last.id.clone())),
+            _ => return Ok(days),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn add(sums: &mut BTreeMap<String, f64>, name: &str, cost: f64) {
+    let name = if sums.len() < NAMES || sums.contains_key(name) { name } else { OTHER };
+    match sums.get_mut(name) {
+        Some(sum) => *sum += cost,
+        None => drop(sums.insert(name.to_owned(), cost)),
+    }
+}
+
 /// LiteLLM's sums: what was spent on a day, by key and by model.
-fn by_day(rows: &[SpendRow]) -> Vec<Value> {
-    #[derive(Default)]
-    struct Day<'a> {
-        spend: f64,
-        keys: BTreeMap<&'a str, f64>,
-        models: BTreeMap<&'a str, f64>,
-        users: BTreeMap<&'a str, f64>,
-    }
-    let mut days: BTreeMap<String, Day<'_>> = BTreeMap::new();
-    for row in rows {
-        let day = days.entry(Timestamp::day(row.started)).or_default();
-        day.spend += row.cost;
-        *day.keys.entry(&row.key).or_default() += row.cost;
-        *day.models.entry(&row.model).or_default() += row.cost;
-        *day.users.entry(row.user_id.as_deref().unwrap_or_default()).or_default() += row.cost;
-    }
-    let shown = |(day, sums): (String, Day<'_>)| {
+fn by_day(days: BTreeMap<String, Day>) -> Vec<Value> {
+    let shown = |(day, sums): (String, Day)| {
         let mut shown = json!({
             "startTime": day,
             "spend": sums.spend,
@@ -146,7 +191,7 @@ fn by_day(rows: &[SpendRow]) -> Vec<Value> {
             "models": sums.models,
         });
         if let Some(shown) = shown.as_object_mut() {
-            shown.extend(sums.keys.into_iter().map(|(key, spend)| (key.to_owned(), json!(spend))));
+            shown.extend(sums.keys.into_iter().map(|(key, spend)| (key, json!(spend))));
         }
         shown
     };

@@ -57,6 +57,7 @@ impl Period {
             from: self.from.map(Timestamp::day),
             until: self.until.map(|until| until.plus_ms(-1).day()),
             id,
+            ..DailyFilter::default()
         }
     }
 }

@@ -1,15 +1,15 @@
 //! `GET /global/spend/report`: for whoever sends the bills. By day and payer as LiteLLM has it, as lines
 //! for a spreadsheet, or as totals of the whole time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Uri;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
-use tagrail_store::{DailyBy, DailySpend, KeyFilter};
+use tagrail_store::{DailyBy, DailySpend, KeyFilter, Store, StoreError};
 
 use crate::app::Shared;
 use crate::caller::Viewer;
@@ -17,8 +17,8 @@ use crate::error::Problem;
 use crate::fields::Asked;
 use crate::routes::key::minted;
 use crate::routes::spend::period::Period;
-use crate::routes::spend::sums::{NOBODY, add, by_id, named, team_names};
-use crate::routes::spend::{daily, taken};
+use crate::routes::spend::sums::{NOBODY, add, by_id, checked, named, team_names};
+use crate::routes::spend::{daily, every, few, taken};
 
 /// Who pays, and what that is called in the answer.
 struct Payers {
@@ -34,14 +34,33 @@ pub(super) async fn report(_: Viewer, State(shared): State<Shared>, uri: Uri) ->
     let asked = Asked::query(&uri, taken::REPORT)?;
     let period = Period::whole(&asked)?;
     let payers = payers(&asked);
-    let sums = daily(&shared, payers.by, period.days(payers.one.clone())).await?;
-    let names = names(&shared, payers.by).await?;
-    Ok(match (asked.text("format"), asked.text("group_by")) {
-        (Some("csv"), _) => csv(&sums, &names, payers.words.0),
-        (Some("totals"), _) => Json(totals(&asked, &sums, &names, &payers)).into_response(),
-        (_, Some("api_key")) => Json(by_key(&sums)).into_response(),
-        _ => Json(by_day(&sums, &names, &payers)).into_response(),
-    })
+    let (by, filter) = (payers.by, period.days(payers.one.clone()));
+    shared.ledger.settled().await;
+    let look = async move |store: Arc<dyn Store>| {
+        let sums = daily(&*store, by, filter).await?;
+        let names = names(&*store, by).await?;
+        Ok((sums, names))
+    };
+    let is_csv = asked.text("format") == Some("csv");
+    let write = move |(sums, names): (Vec<DailySpend>, BTreeMap<String, String>)| {
+        few(&sums)?;
+        let report = match (asked.text("format"), asked.text("group_by")) {
+            (Some("csv"), _) => return Ok(csv(&sums, &names, payers.words.0).into_bytes()),
+            (Some("totals"), _) => totals(&asked, &sums, &names, &payers),
+            (_, Some("api_key")) => by_key(&sums),
+            _ => by_day(&sums, &names, &payers),
+        };
+        Ok(report.to_string().into_bytes())
+    };
+    let bytes = checked(&shared.ledger, look, write).await?;
+    if is_csv {
+        let headers = [
+            (CONTENT_TYPE, "text/csv; charset=utf-8"),
+            (CONTENT_DISPOSITION, "attachment; filename=\"spend.csv\""),
+        ];
+        return Ok((headers, bytes).into_response());
+    }
+    Ok(([(CONTENT_TYPE, "application/json")], bytes).into_response())
 }
 
 fn payers(asked: &Asked) -> Payers {
@@ -57,13 +76,13 @@ fn payers(asked: &Asked) -> Payers {
 }
 
 /// What the payers are called, by id.
-async fn names(shared: &Shared, by: DailyBy) -> Result<BTreeMap<String, String>, Problem> {
+async fn names(store: &dyn Store, by: DailyBy) -> Result<BTreeMap<String, String>, StoreError> {
     match by {
-        DailyBy::Team => team_names(&shared.ledger).await,
+        DailyBy::Team => team_names(store).await,
         DailyBy::Key => {
-            let keys = shared.ledger.ask(async |store| store.keys(&KeyFilter::default(), None).await).await?;
-            let names = keys.items.into_iter().map(|key| (key.hash, key.alias.unwrap_or(key.name)));
-            Ok(names.collect())
+            let (mut names, all) = (BTreeMap::new(), KeyFilter::default());
+            every!(key of store.keys(&all) => names.insert(key.hash, key.alias.unwrap_or(key.name)));
+            Ok(names)
         }
         DailyBy::User | DailyBy::Tag | DailyBy::Model => Ok(BTreeMap::new()),
     }
@@ -77,8 +96,9 @@ fn by_day(sums: &[DailySpend], names: &BTreeMap<String, String>, payers: &Payers
         days.entry(&sum.day).or_default().push(sum.clone());
     }
     let shown = days.into_iter().map(|(day, sums)| {
+        let parts = apart(&sums);
         let of_day = by_id(&sums).into_iter().map(|(id, total)| {
-            let models = sums.iter().filter(|sum| sum.id == id).map(|sum| {
+            let models = parts.get(id).into_iter().flatten().map(|sum| {
                 json!({ "model": sum.model, "spend": sum.cost, "total_tokens": tokens(sum), "requests": sum.requests })
             });
             let mut shown = figures(&total);
@@ -93,11 +113,21 @@ fn by_day(sums: &[DailySpend], names: &BTreeMap<String, String>, payers: &Payers
     shown.collect()
 }
 
+/// Sums by payer.
+fn apart(sums: &[DailySpend]) -> HashMap<&str, Vec<&DailySpend>> {
+    let mut parts: HashMap<&str, Vec<&DailySpend>> = HashMap::new();
+    for sum in sums {
+        parts.entry(&sum.id).or_default().push(sum);
+    }
+    parts
+}
+
 /// Keys without days: LiteLLM's shape for `group_by=api_key`.
 fn by_key(sums: &[DailySpend]) -> Value {
+    let parts = apart(sums);
     let shown = by_id(sums).into_iter().map(|(id, total)| {
         let mut models: BTreeMap<&str, DailySpend> = BTreeMap::new();
-        for sum in sums.iter().filter(|sum| sum.id == id) {
+        for sum in parts.get(id).into_iter().flatten() {
             add(models.entry(&sum.model).or_default(), sum);
         }
         let models = models.into_iter().map(|(model, sum)| {
@@ -159,7 +189,7 @@ fn cost(sums: &[DailySpend]) -> f64 {
 }
 
 /// A line for each day, payer and model.
-fn csv(sums: &[DailySpend], names: &BTreeMap<String, String>, word: &str) -> Response {
+fn csv(sums: &[DailySpend], names: &BTreeMap<String, String>, word: &str) -> String {
     let mut text = format!(
         "day,{word}_id,{word}_name,model,requests,failed_requests,prompt_tokens,completion_tokens,total_tokens,spend\r\n"
     );
@@ -177,11 +207,7 @@ fn csv(sums: &[DailySpend], names: &BTreeMap<String, String>, word: &str) -> Res
             sum.cost
         ));
     }
-    let headers = [
-        (CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (CONTENT_DISPOSITION, "attachment; filename=\"spend.csv\""),
-    ];
-    (headers, text).into_response()
+    text
 }
 
 /// One cell. Tags and models are what clients wrote, and a spreadsheet would work out what begins like a

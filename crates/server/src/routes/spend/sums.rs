@@ -1,12 +1,16 @@
 //! Totals, in LiteLLM's shapes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use http::Uri;
+use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
-use tagrail_store::{DailyBy, DailyFilter, DailySpend, Key, KeyFilter, TeamFilter, User};
+use tagrail_store::{
+    DailyBy, DailyFilter, DailySpend, Key, KeyFilter, Store, StoreError, SumBy, TeamFilter, User,
+};
 
 use crate::app::Shared;
 use crate::caller::Viewer;
@@ -16,27 +20,67 @@ use crate::fields::limits::{show_budget, show_limits};
 use crate::ledger::Ledger;
 use crate::routes::key::shown;
 use crate::routes::spend::period::Period;
-use crate::routes::spend::{daily, taken};
+use crate::routes::spend::{MOST, daily, every, few, taken};
 
 /// Calls without a team, key, user or tag, in reports.
 pub(super) const NOBODY: &str = "Unassigned";
 
+/// What is found, written as it is found to be fit for an answer.
+pub(super) async fn checked<T, F>(
+    ledger: &Ledger,
+    ask: impl FnOnce(Arc<dyn Store>) -> F,
+    write: impl FnOnce(T) -> Result<Vec<u8>, Problem> + Send + 'static,
+) -> Result<Vec<u8>, Problem>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, StoreError>> + Send + 'static,
+{
+    let refused = Arc::new(Mutex::new(None));
+    let told = refused.clone();
+    let write = move |found| {
+        write(found).unwrap_or_else(|problem| {
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+            Vec::new()
+        })
+    };
+    let bytes = ledger.report(ask, write).await?;
+    let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+    refused.map_or(Ok(bytes), Err)
+}
+
+/// Sums of the whole time by spender, those that cost most first.
+async fn largest(
+    store: &dyn Store,
+    by: DailyBy,
+    filter: DailyFilter,
+    most: u64,
+) -> Result<Vec<DailySpend>, StoreError> {
+    store.daily(by, &DailyFilter { sum: SumBy::Id, limit: most, ..filter }).await
+}
+
 /// `GET /global/spend`.
-pub(super) async fn all(_: Viewer, State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
-    let sums = daily(&shared, DailyBy::Key, DailyFilter::default()).await?;
-    let spend: f64 = sums.iter().map(|sum| sum.cost).sum();
-    Ok(Json(json!({ "spend": spend, "max_budget": 0.0 })))
+pub(super) async fn all(_: Viewer, State(shared): State<Shared>) -> Result<Response, Problem> {
+    shared.ledger.settled().await;
+    let filter = DailyFilter { sum: SumBy::All, ..DailyFilter::default() };
+    let look = async move |store: Arc<dyn Store>| store.daily(DailyBy::Key, &filter).await;
+    let show = |sums: Vec<DailySpend>| {
+        let spend: f64 = sums.iter().map(|sum| sum.cost).sum();
+        json!({ "spend": spend, "max_budget": 0.0 })
+    };
+    shared.ledger.show(look, show).await
 }
 
 /// `GET /spend/tags`.
-pub(super) async fn tags(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
-    let period = Period::of(&Asked::query(&uri, taken::PERIOD)?)?;
-    let sums = daily(&shared, DailyBy::Tag, period.days(None)).await?;
+pub(super) async fn tags(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+    let filter = Period::of(&Asked::query(&uri, taken::PERIOD)?)?.days(None);
+    shared.ledger.settled().await;
+    let look = async move |store: Arc<dyn Store>| largest(&*store, DailyBy::Tag, filter, MOST as u64).await;
     // Calls without a tag are a sum of their own, and no tag's.
-    let shown = by_id(&sums).into_iter().filter(|(tag, _)| !tag.is_empty()).map(|(tag, sum)| {
-        json!({ "individual_request_tag": tag, "log_count": sum.requests, "total_spend": sum.cost })
-    });
-    Ok(Json(shown.collect()))
+    let show = |sums: Vec<DailySpend>| -> Value {
+        let tags = sums.into_iter().filter(|sum| !sum.id.is_empty());
+        tags.map(|sum| json!({ "individual_request_tag": sum.id, "log_count": sum.requests, "total_spend": sum.cost })).collect()
+    };
+    shared.ledger.show(look, show).await
 }
 
 /// `GET /global/spend/tags`: both days are required, as LiteLLM has it.
@@ -44,18 +88,28 @@ pub(super) async fn tags_between(
     _: Viewer,
     State(shared): State<Shared>,
     uri: Uri,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::TAGS)?;
-    let period = Period::whole(&asked)?;
+    let filter = Period::whole(&asked)?.days(None);
     let wanted = listed(&asked, "tags");
-    let sums = daily(&shared, DailyBy::Tag, period.days(None)).await?;
-    let wanted = |tag: &str| wanted.as_ref().is_none_or(|tags| tags.contains(tag));
-    let shown = by_id(&sums)
-        .into_iter()
-        .filter(|(tag, _)| wanted(tag))
-        .map(|(tag, sum)| json!({ "name": tag, "spend": sum.cost, "log_count": sum.requests }));
-    let shown: Vec<Value> = shown.collect();
-    Ok(Json(json!({ "spend_per_tag": shown })))
+    shared.ledger.settled().await;
+    let look = async move |store: Arc<dyn Store>| {
+        let Some(wanted) = wanted else { return largest(&*store, DailyBy::Tag, filter, MOST as u64).await };
+        let mut sums = Vec::new();
+        for tag in wanted.into_iter().take(MOST) {
+            let of_tag = DailyFilter { id: Some(tag), ..filter.clone() };
+            sums.extend(largest(&*store, DailyBy::Tag, of_tag, 1).await?);
+        }
+        sums.sort_by(|one, other| other.cost.total_cmp(&one.cost));
+        Ok(sums)
+    };
+    let show = |sums: Vec<DailySpend>| {
+        let shown = sums
+            .into_iter()
+            .map(|sum| json!({ "name": sum.id, "spend": sum.cost, "log_count": sum.requests }));
+        json!({ "spend_per_tag": shown.collect::<Vec<_>>() })
+    };
+    shared.ledger.show(look, show).await
 }
 
 /// What stands in a query string with commas between it; `None` where nothing does.
@@ -64,58 +118,88 @@ pub(super) fn listed(asked: &Asked, name: &str) -> Option<BTreeSet<String>> {
     Some(text.split(',').map(|item| item.trim().to_owned()).collect())
 }
 
+/// The first of a list that is too long to be in memory whole.
+struct Top<T> {
+    items: Vec<T>,
+    spend: fn(&T) -> f64,
+}
+
+impl<T> Top<T> {
+    fn by(spend: fn(&T) -> f64) -> Top<T> {
+        Top { items: Vec::new(), spend }
+    }
+
+    fn add(&mut self, item: T) {
+        self.items.push(item);
+        if self.items.len() >= 2 * MOST {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        self.items.sort_by(|one, other| (self.spend)(other).total_cmp(&(self.spend)(one)));
+        self.items.truncate(MOST);
+    }
+
+    fn into_items(mut self) -> Vec<T> {
+        self.cut();
+        self.items
+    }
+}
+
 /// `GET /spend/keys`.
-pub(super) async fn keys(_: Viewer, State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
+pub(super) async fn keys(_: Viewer, State(shared): State<Shared>) -> Result<Response, Problem> {
     shared.ledger.settled().await;
-    let keys = all_keys(&shared.ledger).await?;
-    Ok(Json(keys.iter().map(|key| Value::Object(shown::whole(key))).collect()))
+    let look = async move |store: Arc<dyn Store>| {
+        let (mut top, all) = (Top::by(|key: &Key| key.spend), KeyFilter::default());
+        every!(key of store.keys(&all) => top.add(key));
+        Ok(top.into_items())
+    };
+    let show = |keys: Vec<Key>| keys.iter().map(shown::whole).collect::<Vec<_>>();
+    shared.ledger.show(look, show).await
 }
 
 /// `GET /global/spend/keys`.
-pub(super) async fn top_keys(
-    _: Viewer,
-    State(shared): State<Shared>,
-    uri: Uri,
-) -> Result<Json<Value>, Problem> {
-    let limit = Asked::query(&uri, taken::TOP)?.count("limit").unwrap_or(10);
-    let sums = daily(&shared, DailyBy::Key, DailyFilter::default()).await?;
-    let keys: BTreeMap<_, _> =
-        all_keys(&shared.ledger).await?.into_iter().map(|key| (key.hash.clone(), key)).collect();
-    let shown =
-        by_id(&sums).into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).map(|(id, sum)| {
-            let key = keys.get(id);
+pub(super) async fn top_keys(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+    let limit = Asked::query(&uri, taken::TOP)?.count("limit").unwrap_or(10).clamp(1, MOST as u64);
+    shared.ledger.settled().await;
+    let look = async move |store: Arc<dyn Store>| {
+        let mut all = Vec::new();
+        for sum in largest(&*store, DailyBy::Key, DailyFilter::default(), limit).await? {
+            let key = store.key(&sum.id).await?;
+            all.push((sum, key));
+        }
+        Ok(all)
+    };
+    let show = |all: Vec<(DailySpend, Option<Key>)>| -> Value {
+        let shown = all.iter().map(|(sum, key)| {
             json!({
-                "api_key": id,
-                "key_alias": key.and_then(|key| key.alias.as_deref()),
-                "key_name": key.map(|key| key.name.as_str()),
+                "api_key": sum.id,
+                "key_alias": key.as_ref().and_then(|key| key.alias.as_deref()),
+                "key_name": key.as_ref().map(|key| key.name.as_str()),
                 "total_spend": sum.cost,
             })
         });
-    Ok(Json(shown.collect()))
-}
-
-/// Every key, those that spent most first.
-async fn all_keys(ledger: &Ledger) -> Result<Vec<Key>, Problem> {
-    let found = ledger.ask(async |store| store.keys(&KeyFilter::default(), None).await).await?;
-    let mut keys = found.items;
-    keys.sort_by(|one, other| other.spend.total_cmp(&one.spend));
-    Ok(keys)
+        shown.collect()
+    };
+    shared.ledger.show(look, show).await
 }
 
 /// `GET /spend/users`.
-pub(super) async fn users(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn users(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::USERS)?;
     let wanted = asked.text("user_id").filter(|id| !id.is_empty()).map(str::to_owned);
     shared.ledger.settled().await;
-    let mut users = match wanted {
-        None => shared.ledger.ask(async |store| store.users(None).await).await?.items,
-        Some(id) => {
-            let user = shared.ledger.ask(async move |store| store.user(&id).await).await?;
-            user.into_iter().collect()
+    let look = async move |store: Arc<dyn Store>| {
+        if let Some(id) = wanted {
+            return Ok(store.user(&id).await?.into_iter().collect());
         }
+        let mut top = Top::by(|user: &User| user.spend);
+        every!(user of store.users() => top.add(user));
+        Ok(top.into_items())
     };
-    users.sort_by(|one, other| other.spend.total_cmp(&one.spend));
-    Ok(Json(users.iter().map(user_row).collect()))
+    let show = |users: Vec<User>| users.iter().map(user_row).collect::<Vec<_>>();
+    shared.ledger.show(look, show).await
 }
 
 fn user_row(user: &User) -> Value {
@@ -131,13 +215,27 @@ fn user_row(user: &User) -> Value {
 }
 
 /// `GET /global/spend/teams`: LiteLLM looks back 30 days.
-pub(super) async fn teams(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
-    let period = Period::of(&Asked::query(&uri, taken::PERIOD)?)?.or_last_days(30);
-    let sums = daily(&shared, DailyBy::Team, period.days(None)).await?;
-    let names = team_names(&shared.ledger).await?;
-    let name = |id: &str| named(&names, id);
+pub(super) async fn teams(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+    let filter = Period::of(&Asked::query(&uri, taken::PERIOD)?)?.or_last_days(30).days(None);
+    let filter = DailyFilter { sum: SumBy::DayAndId, ..filter };
+    shared.ledger.settled().await;
+    let look = async move |store: Arc<dyn Store>| {
+        let sums = daily(&*store, DailyBy::Team, filter).await?;
+        let names = team_names(&*store).await?;
+        Ok((sums, names))
+    };
+    let write = |(sums, names): (Vec<DailySpend>, BTreeMap<String, String>)| {
+        few(&sums)?;
+        Ok(by_team(&sums, &names).to_string().into_bytes())
+    };
+    let bytes = checked(&shared.ledger, look, write).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], bytes).into_response())
+}
+
+fn by_team(sums: &[DailySpend], names: &BTreeMap<String, String>) -> Value {
+    let name = |id: &str| named(names, id);
     let mut days: BTreeMap<&str, BTreeMap<String, f64>> = BTreeMap::new();
-    for sum in &sums {
+    for sum in sums {
         *days.entry(&sum.day).or_default().entry(name(&sum.id)).or_default() += sum.cost;
     }
     let daily_spend = days.into_iter().map(|(day, by_team)| {
@@ -149,20 +247,21 @@ pub(super) async fn teams(_: Viewer, State(shared): State<Shared>, uri: Uri) -> 
         Value::Object(shown)
     });
     let daily_spend: Vec<Value> = daily_spend.collect();
-    let totals = by_id(&sums);
+    let totals = by_id(sums);
     let total = totals.iter().map(|(id, sum)| json!({ "team_id": name(id), "total_spend": sum.cost }));
     let teams: BTreeSet<String> = totals.iter().map(|(id, _)| name(id)).collect();
-    Ok(Json(json!({
+    json!({
         "daily_spend": daily_spend,
         "teams": teams,
         "total_spend_per_team": total.collect::<Vec<_>>(),
-    })))
+    })
 }
 
 /// The names of teams, by id.
-pub(super) async fn team_names(ledger: &Ledger) -> Result<BTreeMap<String, String>, Problem> {
-    let teams = ledger.ask(async |store| store.teams(&TeamFilter::default(), None).await).await?;
-    Ok(teams.items.into_iter().filter_map(|team| Some((team.id, team.alias?))).collect())
+pub(super) async fn team_names(store: &dyn Store) -> Result<BTreeMap<String, String>, StoreError> {
+    let (mut names, all) = (BTreeMap::new(), TeamFilter::default());
+    every!(team of store.teams(&all) => names.extend(team.alias.map(|alias| (team.id, alias))));
+    Ok(names)
 }
 
 /// What somebody is called who may have no name, or be gone.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::response::Response;
 use http::{Request, StatusCode, Uri};
-use serde_json::{Map, Value, json};
-use tagrail_store::Store;
+use serde_json::{Map, Value};
+use tagrail_store::{Store, Tag};
 
 use crate::app::Shared;
 use crate::caller::Viewer;
@@ -41,16 +42,19 @@ pub(super) async fn info(
 }
 
 /// `GET /tag/list`.
-pub(super) async fn list(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     Asked::query(&uri, taken::LIST)?;
     let snapshot = shared.router.snapshot();
     shared.ledger.settled().await;
-    let tags = shared.ledger.ask(async |store: Arc<dyn Store>| store.tags(None).await).await?;
-    let carried = snapshot.table.deployments().iter().flat_map(|spec| &spec.tags);
-    let mut bare: BTreeSet<_> = carried.chain(&snapshot.general.reserved_tags).collect();
-    let known: HashSet<&String> = tags.iter().map(|tag| &tag.name).collect();
-    bare.retain(|name| !known.contains(name));
-    let rows = tags.iter().map(|tag| shown::tag(tag, &snapshot));
-    let all: Vec<_> = rows.chain(bare.into_iter().map(|name| shown::bare(name, &snapshot))).collect();
-    Ok(Json(json!(all)))
+    let look = async |store: Arc<dyn Store>| store.tags(None).await;
+    let show = move |tags: Vec<Tag>| {
+        let carried = snapshot.table.deployments().iter().flat_map(|spec| &spec.tags);
+        let mut bare: BTreeSet<_> = carried.chain(&snapshot.general.reserved_tags).collect();
+        for tag in &tags {
+            bare.remove(&tag.name);
+        }
+        let rows = tags.iter().map(|tag| shown::tag(tag, &snapshot));
+        rows.chain(bare.into_iter().map(|name| shown::bare(name, &snapshot))).collect::<Vec<_>>()
+    };
+    shared.ledger.show(look, show).await
 }

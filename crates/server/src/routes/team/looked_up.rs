@@ -1,13 +1,13 @@
 //! Looking at teams.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use http::{StatusCode, Uri};
-use serde_json::{Value, json};
-use tagrail_store::{Key, KeyFilter, Store, Team, TeamFilter};
+use serde_json::{Map, Value, json};
+use tagrail_store::{Key, KeyFilter, Page, Paged, Store, StoreError, Team, TeamFilter};
 
 use crate::app::Shared;
 use crate::caller::{Known, Role, Viewer};
@@ -16,30 +16,34 @@ use crate::fields::Asked;
 use crate::routes::team::{shown, taken, unknown};
 
 /// `GET /team/info`.
-pub(super) async fn info(
-    known: Known,
-    State(shared): State<Shared>,
-    uri: Uri,
-) -> Result<Json<Value>, Problem> {
+pub(super) async fn info(known: Known, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::INFO)?;
     let id = asked.text("team_id").filter(|id| !id.is_empty()).ok_or_else(nameless)?;
     // Before it is looked up: who may not see a team need not learn whether there is one.
     permit(&known, id)?;
     // So that what was called before this is in the sums.
     shared.ledger.settled().await;
-    let (wanted, keys_of) =
-        (id.to_owned(), KeyFilter { team_id: Some(id.to_owned()), ..KeyFilter::default() });
+    let wanted = id.to_owned();
     let look = |store: Arc<dyn Store>| async move {
-        Ok((store.team(&wanted).await?, store.keys(&keys_of, None).await?.items))
+        match store.team(&wanted).await? {
+            Some(team) => Ok(Some(with_keys(&*store, team, KEYS).await?)),
+            None => Ok(None),
+        }
     };
-    let (team, keys) = shared.ledger.ask(look).await?;
-    let team = team.ok_or_else(|| unknown(id))?;
-    let mut info = shown::with_keys(&team, keys.iter().filter(|key| may_see(&known, key)));
-    let taken_out = ["keys", "team_memberships"].map(|name| info.shift_remove(name).unwrap_or_default());
-    let [keys, team_memberships] = taken_out;
-    let answer =
-        json!({ "team_id": id, "team_info": info, "keys": keys, "team_memberships": team_memberships });
-    Ok(asked.answered(answer))
+    let (team, mut keys) = shared.ledger.ask(look).await?.ok_or_else(|| unknown(id))?;
+    keys.items.retain(|key| known.role >= Role::Viewer || is_own(&known, key));
+    let asked_for = id.to_owned();
+    let show = move |(team, keys): WithKeys| {
+        let mut info = shown::with_keys(&team, keys.items.iter());
+        if known.role >= Role::Viewer {
+            omitted(&mut info, &keys);
+        }
+        let taken_out = ["keys", "team_memberships"].map(|name| info.shift_remove(name).unwrap_or_default());
+        let [keys, team_memberships] = taken_out;
+        let answer = json!({ "team_id": asked_for, "team_info": info, "keys": keys, "team_memberships": team_memberships });
+        asked.with_warnings(answer)
+    };
+    shared.ledger.show(async move |_| Ok((team, keys)), show).await
 }
 
 /// A team is seen by those who see everything, and by those who belong to it.
@@ -57,9 +61,8 @@ fn permit(known: &Known, id: &str) -> Result<(), Problem> {
 }
 
 /// Who does not see everything sees of the team's keys its own: the others' tags are not its business.
-fn may_see(known: &Known, key: &Key) -> bool {
-    known.role >= Role::Viewer
-        || known.identity.as_ref().is_some_and(|identity| identity.key.hash == key.hash)
+fn is_own(known: &Known, key: &Key) -> bool {
+    known.identity.as_ref().is_some_and(|identity| identity.key.hash == key.hash)
 }
 
 fn nameless() -> Problem {
@@ -67,37 +70,59 @@ fn nameless() -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, message).param("team_id")
 }
 
-/// `GET /team/list`.
-pub(super) async fn list(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+/// Teams in one list, and keys in one answer.
+const TEAMS: u64 = 1000;
+const KEYS: u64 = 1000;
+const ALL_KEYS: u64 = 10_000;
+
+/// A team with the first of its keys, and how many there are.
+type WithKeys = (Team, Paged<Key>);
+
+async fn with_keys(store: &dyn Store, team: Team, most: u64) -> Result<WithKeys, StoreError> {
+    let filter = KeyFilter { team_id: Some(team.id.clone()), ..KeyFilter::default() };
+    let keys = store.keys(&filter, Some(Page { number: 1, size: most })).await?;
+    Ok((team, keys))
+}
+
+/// `GET /team/list`: a page of a thousand, with their keys as far as those are few.
+pub(super) async fn list(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::LIST)?;
+    let page = Page {
+        number: asked.count("page").unwrap_or(1).max(1),
+        size: asked.count("page_size").unwrap_or(TEAMS).clamp(1, TEAMS),
+    };
     shared.ledger.settled().await;
     let filter = filter(&asked);
-    let look = |store: Arc<dyn Store>| async move {
-        let teams = store.teams(&filter, None).await?.items;
-        Ok((teams, store.keys(&KeyFilter::default(), None).await?.items))
+    let look = async move |store: Arc<dyn Store>| {
+        let (mut teams, mut left) = (Vec::new(), ALL_KEYS);
+        for team in store.teams(&filter, Some(page)).await?.items {
+            let team = with_keys(&*store, team, left.min(KEYS)).await?;
+            left = left.saturating_sub(team.1.items.len() as u64);
+            teams.push(team);
+        }
+        Ok(teams)
     };
-    let (teams, keys) = shared.ledger.ask(look).await?;
-    let keys = by_team(&keys);
-    let shown = teams.iter().map(|team| shown::with_keys(team, of(&keys, team)));
-    Ok(Json(shown.map(Value::Object).collect()))
+    let show = |teams: Vec<WithKeys>| {
+        let shown = teams.iter().map(|(team, keys)| {
+            let mut shown = shown::with_keys(team, keys.items.iter());
+            omitted(&mut shown, keys);
+            shown
+        });
+        shown.collect::<Vec<_>>()
+    };
+    shared.ledger.show(look, show).await
+}
+
+/// Says so when not all keys are there: they are in `/key/list`.
+fn omitted(shown: &mut Map<String, Value>, keys: &Paged<Key>) {
+    let count = keys.total.saturating_sub(keys.items.len() as u64);
+    if count > 0 {
+        shown.insert("keys_omitted".to_owned(), json!(count));
+    }
 }
 
 fn filter(asked: &Asked) -> TeamFilter {
     TeamFilter { user_id: asked.said("user_id"), organization_id: asked.said("organization_id") }
-}
-
-fn by_team(keys: &[Key]) -> HashMap<&str, Vec<&Key>> {
-    let mut by_team: HashMap<&str, Vec<&Key>> = HashMap::new();
-    for key in keys {
-        if let Some(team) = &key.team_id {
-            by_team.entry(team).or_default().push(key);
-        }
-    }
-    by_team
-}
-
-fn of<'a>(keys: &'a HashMap<&str, Vec<&'a Key>>, team: &Team) -> impl Iterator<Item = &'a Key> {
-    keys.get(team.id.as_str()).into_iter().flatten().copied()
 }
 
 /// `GET /v2/team/list`.

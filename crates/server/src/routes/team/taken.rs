@@ -100,13 +100,14 @@ pub(super) const INFO: &[Field] = ONE;
 pub(super) const LIST: &[Field] = &[
     acts("user_id", Holds::Text, "With this member."),
     acts("organization_id", Holds::Text, "Of this organisation."),
+    acts("page", Holds::Count, "From 1."),
+    acts("page_size", Holds::Count, "Teams on a page: 1000, at most 1000."),
 ];
 
 /// `GET /v2/team/list`.
-pub(super) const PAGES: &[Field] = lists!(
-    LIST,
-    &[
-        acts("page", Holds::Count, "From 1."),
-        acts("page_size", Holds::Count, "Teams on a page: 10, at most 100."),
-    ],
-);
+pub(super) const PAGES: &[Field] = &[
+    acts("user_id", Holds::Text, "With this member."),
+    acts("organization_id", Holds::Text, "Of this organisation."),
+    acts("page", Holds::Count, "From 1."),
+    acts("page_size", Holds::Count, "Teams on a page: 10, at most 100."),
+];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
 use tagrail_store::{Key, KeyFilter, Page, Store, StoreError, Team, TeamFilter, User};
@@ -16,12 +17,11 @@ use crate::routes::key::{OPERATOR, shown as key};
 use crate::routes::team::shown as team;
 use crate::routes::user::{shown, taken, unknown};
 
+/// What is shown of the keys and teams of one user; all are in `/key/list` and `/v2/team/list`.
+const FIRST: Option<Page> = Some(Page { number: 1, size: 1000 });
+
 /// `GET /user/info`.
-pub(super) async fn info(
-    known: Known,
-    State(shared): State<Shared>,
-    uri: Uri,
-) -> Result<Json<Value>, Problem> {
+pub(super) async fn info(known: Known, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::INFO)?;
     let own = known.identity.as_ref().and_then(|identity| identity.key.user_id.clone());
     let id = match (asked.said("user_id"), own) {
@@ -37,8 +37,8 @@ pub(super) async fn info(
     shared.ledger.settled().await;
     let of = id.clone();
     let look = async move |store: Arc<dyn Store>| {
-        let keys = store.keys(&KeyFilter { user_id: of.clone(), ..KeyFilter::default() }, None).await?;
-        let teams = store.teams(&TeamFilter { user_id: of.clone(), organization_id: None }, None).await?;
+        let keys = store.keys(&KeyFilter { user_id: of.clone(), ..KeyFilter::default() }, FIRST).await?;
+        let teams = store.teams(&TeamFilter { user_id: of.clone(), organization_id: None }, FIRST).await?;
         let user = match of {
             Some(id) => store.user(&id).await?,
             None => None,
@@ -49,12 +49,15 @@ pub(super) async fn info(
     if let (None, Some(id)) = (&user, &id) {
         return Err(unknown(id));
     }
-    Ok(asked.answered(json!({
-        "user_id": id.as_deref().unwrap_or(OPERATOR),
-        "user_info": user.map(|user| shown::with_teams(&user, &teams)),
-        "keys": keys.iter().map(|key| with_alias(key, &teams)).collect::<Vec<_>>(),
-        "teams": teams.iter().map(team::team).collect::<Vec<_>>(),
-    })))
+    let show = move |(user, keys, teams): (Option<User>, Vec<Key>, Vec<Team>)| {
+        asked.with_warnings(json!({
+            "user_id": id.as_deref().unwrap_or(OPERATOR),
+            "user_info": user.map(|user| shown::with_teams(&user, &teams)),
+            "keys": keys.iter().map(|key| with_alias(key, &teams)).collect::<Vec<_>>(),
+            "teams": teams.iter().map(team::team).collect::<Vec<_>>(),
+        }))
+    };
+    shared.ledger.show(async move |_| Ok((user, keys, teams)), show).await
 }
 
 fn not_own(wanted: &str, own: Option<&str>) -> Problem {
@@ -98,7 +101,7 @@ pub(super) async fn list(_: Viewer, State(shared): State<Shared>, uri: Uri) -> R
 /// A user with its teams and the number of its keys.
 async fn counted(store: &dyn Store, user: &User) -> Result<Map<String, Value>, StoreError> {
     let of = Some(user.id.clone());
-    let teams = store.teams(&TeamFilter { user_id: of.clone(), organization_id: None }, None).await?;
+    let teams = store.teams(&TeamFilter { user_id: of.clone(), organization_id: None }, FIRST).await?;
     let one = Some(Page { number: 1, size: 1 });
     let keys = store.keys(&KeyFilter { user_id: of, ..KeyFilter::default() }, one).await?;
     let mut row = shown::with_teams(user, &teams.items);
