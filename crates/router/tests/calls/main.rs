@@ -16,6 +16,7 @@ mod fallbacks;
 mod in_process;
 mod logging;
 mod reload;
+mod reserve;
 mod retries;
 mod rig;
 mod settling;
