@@ -179,12 +179,12 @@ fn what_is_passed_on_is_counted_where_it_is_wanted() {
             coder.count();
         }
         coder.push(Bytes::from(text.clone()), &mut Vec::new()).unwrap();
-        assert_eq!((coder.usage(), coder.passed_on()), (None, tokens));
+        assert_eq!((coder.usage(), coder.passed_on().total()), (None, tokens));
     }
     let mut whole = coder(Operation::ChatCompletions, CHAT);
     whole.count();
     whole.whole(Bytes::from_static(br#"{"choices":[{"message":{"content":"12345678"}}]}"#)).unwrap();
-    assert_eq!(whole.passed_on(), 2);
+    assert_eq!(whole.passed_on().total(), 2);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tagrail::{AnswerBody, Refusal};
 use tagrail_testkit::{FakeUpstream, Gate, Reply, deployment};
 
 use crate::books::{Asked, Purse};
-use crate::rig::{Rig, chat, served};
+use crate::rig::{Rig, served};
 
 /// Group `g` with the deployments given as (id, dollars per token, order), which falls back on `f`.
 fn priced(deployments: &[(&str, f64, u32)], more: &Value) -> Rig {
@@ -44,7 +44,7 @@ async fn a_call_is_reserved_by_its_estimate_and_settled_by_its_usage() {
     rig.chat_as(&purse.caller(), "g", more).await.unwrap();
     let Asked::Reserved { model, tags, tokens, cost } = &purse.asked()[0] else { panic!() };
     assert_eq!((model.as_str(), tags.as_slice()), ("g", ["t".to_owned()].as_slice()));
-    assert!((8..20).contains(tokens), "7 of the answer, and a short prompt: {tokens}");
+    assert!((40..120).contains(tokens), "7 of the answer, and the most of a short prompt: {tokens}");
     assert_eq!(*cost, Some(*tokens as f64 * 0.5));
     let used = purse.settled();
     assert_eq!((used.tokens, used.cost), (12, 6.0));
@@ -160,24 +160,6 @@ async fn a_stream_that_fails_before_anything_uses_nothing() {
     let purse = Purse::default();
     rig.chat_as(&purse.caller(), "g", json!({"stream": true})).await.unwrap_err();
     assert_eq!((purse.settled().tokens, rig.records.row().usage), (0, None));
-}
-
-#[tokio::test]
-async fn whoever_leaves_before_the_answer_has_had_the_prompt_read() {
-    let rig = priced(&[("a", 1.0, 1)], &json!({}));
-    let gate = Gate::shut();
-    rig.upstream.otherwise(Reply::text("late").hold(&gate));
-    let purse = Purse::default();
-    let call = chat("g", json!({})).by(purse.caller(), http::HeaderValue::from_static("c"));
-    let router = rig.router.clone();
-    let task = tokio::spawn(async move { router.call(&call).await.is_ok() });
-    let exchange = rig.upstream.exchange().await;
-    task.abort();
-    exchange.closed().await;
-    assert!(task.await.unwrap_err().is_cancelled());
-    let (used, row) = (purse.settled(), rig.records.row());
-    assert!(used.tokens > 0 && used.cost == used.tokens as f64, "{used:?}");
-    assert_eq!((row.status, row.estimated, row.tokens()), (499, true, Some((used.tokens, 0))));
 }
 
 #[tokio::test]

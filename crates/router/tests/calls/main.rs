@@ -18,6 +18,7 @@ mod hostile;
 mod in_process;
 mod logging;
 mod reload;
+mod reserve;
 mod retries;
 mod rig;
 mod settling;
