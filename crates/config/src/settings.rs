@@ -147,6 +147,8 @@ pub struct GeneralSettings {
     pub completion_model: Option<String>,
     /// `max_request_size_mb` in bytes; 32 MiB.
     pub max_body_bytes: usize,
+    /// `max_response_size_mb` in bytes: the longest reply that is passed on whole; 128 MiB.
+    pub max_reply_bytes: usize,
     /// `strict_config`: any error refuses to start.
     pub strict: bool,
     /// `allow_client_side_credentials`: whether a client may send `api_key`, `api_base` and `base_url` for any

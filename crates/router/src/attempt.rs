@@ -10,6 +10,7 @@ mod call_once;
 mod fall_back;
 mod mock;
 mod policy;
+mod read;
 mod walk;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RequestTag, RouteReque
 
 pub(crate) use self::admit::spent;
 use self::policy::pause;
+pub(crate) use self::read::ReplyBudget;
 use self::walk::{Told, Walk};
 use crate::account::Account;
 use crate::choices::Choices;

@@ -9,6 +9,7 @@ use tagrail_config::Resolved;
 use tagrail_routing::{Chance, DeploymentIndex, Moment, Reservations};
 use tokio::time::Instant;
 
+use crate::attempt::ReplyBudget;
 use crate::scoreboard::Scoreboard;
 use crate::sdk::Origin;
 use crate::transport::{Transport, Way};
@@ -27,6 +28,7 @@ struct Shared {
     snapshot: ArcSwap<Snapshot>,
     scoreboard: Scoreboard,
     holdings: Mutex<Holdings>,
+    replies: Arc<ReplyBudget>,
     /// The configuration as written, where there is one. Held while it is changed, before `holdings`.
     origin: Mutex<Option<Origin>>,
 }
@@ -57,7 +59,8 @@ impl Router {
         let snapshot = ArcSwap::from_pointee(snapshot);
         let transport = Transport::new(Arc::new(Way::new()));
         let core = Core { transport, recorder, sequence: AtomicU64::new(0) };
-        let shared = Shared { snapshot, scoreboard, holdings, origin: Mutex::default() };
+        let (replies, origin) = (Arc::default(), Mutex::default());
+        let shared = Shared { snapshot, scoreboard, holdings, replies, origin };
         Router { shared: Arc::new(shared), core: Arc::new(core) }
     }
 
@@ -147,6 +150,11 @@ impl Router {
     pub(crate) fn chance(&self) -> Chance {
         let sequence = self.core.sequence.fetch_add(1, Ordering::Relaxed);
         Chance { sequence, draw: fastrand::u64(..) }
+    }
+
+    /// What is left for long replies.
+    pub(crate) fn replies(&self) -> &Arc<ReplyBudget> {
+        &self.shared.replies
     }
 
     pub(crate) fn transport(&self) -> &Transport {

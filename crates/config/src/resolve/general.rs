@@ -35,6 +35,9 @@ pub(super) fn read(
         max_body_bytes: reader
             .number("max_request_size_mb")
             .map_or(32 * 1024 * 1024, |mb| (mb * MIB) as usize),
+        max_reply_bytes: reader
+            .number("max_response_size_mb")
+            .map_or(128 * 1024 * 1024, |mb| (mb * MIB) as usize),
         strict: reader.flag("strict_config").unwrap_or(false),
         client_credentials: reader.flag("allow_client_side_credentials").unwrap_or(false),
         metrics_need_key: router.metrics_need_key,
@@ -72,6 +75,7 @@ fn serves_nothing(reader: &mut Reader<'_, '_>, settings: &GeneralSettings) {
     for (key, zero) in [
         ("max_connections", settings.max_connections == 0),
         ("max_request_size_mb", settings.max_body_bytes == 0),
+        ("max_response_size_mb", settings.max_reply_bytes == 0),
         ("request_arrival_timeout", settings.request_arrival_timeout.is_zero()),
     ] {
         if let (true, Some(entry)) = (zero, reader.entry(key)) {

@@ -4,16 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body::Body;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tagrail_providers::{Ask, Coder, Envelope, ErrorKind, Operation, Place, Prepared, Price, UpstreamError};
 use tagrail_routing::{DeploymentIndex, Moment};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
+use super::read::{ReadError, ReplyBudget, Rest, read};
 use super::{Attempts, Miss, Question, Walk, spent};
 use crate::account::Spent;
 use crate::choices::Choices;
@@ -21,8 +19,6 @@ use crate::stream::{Opened, ReplyStream, Terms};
 use crate::transport::{Lease, Pieces, TransportError};
 use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot};
 
-/// A reply that is longer is not a reply to a prompt.
-const LONGEST_REPLY: usize = 256 * 1024 * 1024;
 /// As much of an error's body is read as can hold its message.
 const LONGEST_ERROR: usize = 64 * 1024;
 
@@ -133,7 +129,11 @@ impl<'a> Attempts<'a> {
             other => other,
         };
         let head = sent.map_err(|error| error.miss(attempt))?;
-        if head.reply.status().is_success() { Ok(head) } else { Err(Box::pin(refused(head)).await) }
+        if head.reply.status().is_success() {
+            Ok(head)
+        } else {
+            Err(Box::pin(refused(head, self.router.replies())).await)
+        }
     }
 
     async fn send(&self, attempt: &Try<'_>, fresh: bool) -> Result<Head, SendError> {
@@ -153,9 +153,15 @@ impl<'a> Attempts<'a> {
     async fn whole(&mut self, attempt: &Try<'_>, head: Head) -> Result<Answer, UpstreamError> {
         let Head { reply, lease, mut coder } = head;
         let (parts, body) = reply.into_parts();
-        let body = match read(body, &lease, LONGEST_REPLY).await {
-            Err(error) => return Err(attempt.broken(&format!("the reply broke off: {error}"))),
-            Ok((_, Rest::Some)) => return Err(attempt.broken("the reply is too long")),
+        let most = attempt.snapshot.general.max_reply_bytes;
+        let body = match read(body, &lease, most, self.router.replies()).await {
+            Err(ReadError::Broken(error)) => {
+                return Err(attempt.broken(&format!("the reply broke off: {error}")));
+            }
+            Err(ReadError::NoRoom) => return Err(attempt.no_room()),
+            Ok((_, Rest::Some)) => {
+                return Err(attempt.broken("the reply is longer than general_settings.max_response_size_mb"));
+            }
             Ok((body, Rest::None)) => body,
         };
         let now = Instant::now();
@@ -298,6 +304,13 @@ impl<'a> Try<'a> {
         UpstreamError::plain(ErrorKind::Timeout, 408, text)
     }
 
+    /// Too many long replies are held. That is no failure of the deployment's, and waiting helps.
+    fn no_room(&self) -> UpstreamError {
+        let text = "the gateway holds too many long replies at the moment";
+        let error = UpstreamError::new(ErrorKind::Connection, 503, self.place.provider.name(), text);
+        UpstreamError { retry_after: Some(1.0), ..error }
+    }
+
     /// The connection broke. LiteLLM's class for it is 500 and never cools.
     fn broken(&self, why: &str) -> UpstreamError {
         UpstreamError::connection(self.place.provider.name(), why)
@@ -305,9 +318,9 @@ impl<'a> Try<'a> {
 }
 
 /// Reads what an upstream says that does not answer.
-async fn refused(Head { reply, lease, coder }: Head) -> Miss {
+async fn refused(Head { reply, lease, coder }: Head, budget: &Arc<ReplyBudget>) -> Miss {
     let (parts, body) = reply.into_parts();
-    let (text, rest) = read(body, &lease, LONGEST_ERROR).await.unwrap_or_default();
+    let (text, rest) = read(body, &lease, LONGEST_ERROR, budget).await.unwrap_or_default();
     if rest == Rest::None {
         lease.give_back(Instant::now());
     }
@@ -349,38 +362,4 @@ impl SendError {
 pub(super) fn created() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |time| time.as_secs())
-}
-
-/// Whether a body went on behind what was read of it.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-enum Rest {
-    #[default]
-    None,
-    Some,
-}
-
-/// Reads a body up to a length. One frame is handed on as it came.
-async fn read(mut body: Incoming, lease: &Lease, most: usize) -> Result<(Bytes, Rest), hyper::Error> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(most);
-    let mut first = Bytes::new();
-    let mut more = BytesMut::new();
-    let mut rest = Rest::None;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        lease.delivered();
-        if first.is_empty() && more.is_empty() {
-            first = data;
-        } else {
-            if more.is_empty() {
-                more.reserve(announced.min(most).max(first.len() + data.len()));
-                more.extend_from_slice(&first);
-            }
-            more.extend_from_slice(&data);
-        }
-        if first.len().max(more.len()) > most {
-            rest = Rest::Some;
-            break;
-        }
-    }
-    Ok((if more.is_empty() { first } else { more.freeze() }, rest))
 }

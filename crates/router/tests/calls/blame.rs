@@ -143,7 +143,7 @@ async fn answers_to_a_callers_own_credentials_do_not_count_either() {
 
 #[tokio::test]
 async fn client_credentials_can_be_allowed_everywhere() {
-    for (allowed, status) in [(true, 200), (false, 401)] {
+    for (allowed, status) in [(true, 200), (false, 400)] {
         let upstream = FakeUpstream::start();
         let one = deployment("g", "a", &[], &upstream.base());
         let settings = json!({"general_settings": {"allow_client_side_credentials": allowed}});
