@@ -159,6 +159,8 @@ pub struct GeneralSettings {
     /// `max_bytes_in_flight_mb` in bytes: request bodies that the process holds at a time; 256 MiB, and four
     /// times `max_body_bytes` where that is more.
     pub max_bytes_in_flight: usize,
+    /// `max_response_size_mb` in bytes: the longest reply that is passed on whole; 128 MiB.
+    pub max_reply_bytes: usize,
     /// `strict_config`: any error refuses to start.
     pub strict: bool,
     /// `allow_client_side_credentials`: whether a client may send `api_key`, `api_base` and `base_url` for any

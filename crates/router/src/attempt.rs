@@ -10,6 +10,7 @@ mod call_once;
 mod fall_back;
 mod mock;
 mod policy;
+mod read;
 mod under_way;
 mod walk;
 
@@ -24,6 +25,7 @@ use tagrail_routing::{Decision, DeploymentIndex, NoRoute, RequestTag, RouteReque
 
 pub(crate) use self::admit::Terms;
 use self::policy::pause;
+pub(crate) use self::read::ReplyBudget;
 use self::under_way::{Abandoned, UnderWay};
 use self::walk::{Told, Walk};
 use crate::account::{Account, Spent};

@@ -10,6 +10,7 @@ use tagrail_routing::{Chance, DeploymentIndex, Moment, Reservations};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::attempt::ReplyBudget;
 use crate::scoreboard::Scoreboard;
 use crate::sdk::Origin;
 use crate::transport::{Transport, Way};
@@ -34,6 +35,7 @@ struct Shared {
     holdings: Mutex<Holdings>,
     /// Upstream calls that are read on after their client has left.
     readers: Arc<Semaphore>,
+    replies: Arc<ReplyBudget>,
     /// The configuration as written, where there is one. Held while it is changed, before `holdings`.
     origin: Mutex<Option<Origin>>,
 }
@@ -65,7 +67,8 @@ impl Router {
         let transport = Transport::new(Arc::new(Way::new()));
         let core = Core { transport, recorder, sequence: AtomicU64::new(0) };
         let readers = Arc::new(Semaphore::new(ABANDONED));
-        let shared = Shared { snapshot, scoreboard, holdings, readers, origin: Mutex::default() };
+        let (replies, origin) = (Arc::default(), Mutex::default());
+        let shared = Shared { snapshot, scoreboard, holdings, readers, replies, origin };
         Router { shared: Arc::new(shared), core: Arc::new(core) }
     }
 
@@ -156,6 +159,11 @@ impl Router {
     pub(crate) fn chance(&self) -> Chance {
         let sequence = self.core.sequence.fetch_add(1, Ordering::Relaxed);
         Chance { sequence, draw: fastrand::u64(..) }
+    }
+
+    /// What is left for long replies.
+    pub(crate) fn replies(&self) -> &Arc<ReplyBudget> {
+        &self.shared.replies
     }
 
     pub(crate) fn transport(&self) -> &Transport {

@@ -248,9 +248,9 @@ fn cools_by_default(failure: &Failure<'_>, successes: u64, failures: u64, is_alo
     match failure.error.kind {
         ErrorKind::Authentication => true,
         ErrorKind::NotFound => !is_alone,
-        ErrorKind::RateLimit => !single || hopeless,
-        _ if single => hopeless,
+        ErrorKind::RateLimit if !single => true,
         _ if is_alone => false,
+        _ if single => hopeless,
         _ => requests >= MINIMUM_REQUESTS && failures * 2 > requests,
     }
 }

@@ -35,6 +35,10 @@ const LINGER: Duration = Duration::from_millis(100);
 const READ_ON: Duration = Duration::from_secs(5);
 const MOST_READ_ON: usize = 256 * 1024;
 
+/// Bytes of a stream that may come without anything for the client in them: pings, comments, what the client's
+/// dialect has no word for.
+const LONGEST_SILENCE: usize = 16 * 1024 * 1024;
+
 /// An upstream's stream whose head is good.
 pub(crate) struct Opened {
     body: Incoming,
@@ -44,13 +48,15 @@ pub(crate) struct Opened {
     out: Vec<Bytes>,
     /// For the client, in order.
     ready: VecDeque<Bytes>,
+    /// Bytes read since there was something for the client.
+    silent: usize,
     ended: bool,
 }
 
 impl Opened {
     pub(crate) fn new(body: Incoming, lease: Lease, coder: Box<dyn Coder>, provider: &'static str) -> Opened {
         let (out, ready) = (Vec::new(), VecDeque::new());
-        Opened { body, lease: Some(lease), coder, provider, out, ready, ended: false }
+        Opened { body, lease: Some(lease), coder, provider, out, ready, silent: 0, ended: false }
     }
 
     /// Waits until there is something for the client, or the stream has ended.
@@ -75,6 +81,7 @@ impl Opened {
                     if let Some(lease) = &self.lease {
                         lease.delivered();
                     }
+                    self.silent += data.len();
                     self.coder.push(data, &mut self.out)
                 }
                 // Trailers say nothing to the client.
@@ -93,6 +100,13 @@ impl Opened {
             }
         };
         self.ready.extend(self.out.drain(..).filter(|piece| !piece.is_empty()));
+        if !self.ready.is_empty() {
+            self.silent = 0;
+        } else if self.silent > LONGEST_SILENCE {
+            self.ended = true;
+            let why = format!("{} MiB of a stream without content", LONGEST_SILENCE >> 20);
+            return Poll::Ready(Err(UpstreamError::connection(self.provider, &why)));
+        }
         Poll::Ready(if self.coder.finished() { Ok(()) } else { done })
     }
 }

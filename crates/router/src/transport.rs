@@ -50,6 +50,8 @@ pub(crate) const READ_AHEAD: usize = 64 * 1024;
 /// An upstream that has not shown that it keeps connections open gets this time to close one behind its answer,
 /// before the connection is used again.
 const REST: Duration = Duration::from_millis(100);
+/// Connections kept per endpoint and runtime while they have to rest.
+const RESTING: usize = 64;
 /// So many connections in a row have to serve a second request, until every connection is used again at once.
 const PROVEN: u32 = 4;
 /// Beyond so many endpoints, those without connections are forgotten: callers may be allowed to name them.
@@ -268,10 +270,13 @@ impl Pool {
     /// An upstream that closes its connections behind its answers, and does not say so, may not have done it
     /// yet: a request that meets the close is lost.
     fn may_use(&self, known: &Connection, now: Instant) -> bool {
+        self.is_trusted(known) || now.saturating_duration_since(known.idle_since) >= REST
+    }
+
+    fn is_trusted(&self, known: &Connection) -> bool {
         known.answers > 1
             || self.standing.is_good()
             || (known.promise == Promise::KeepAlive && !self.standing.closes.load(Ordering::Relaxed))
-            || now.saturating_duration_since(known.idle_since) >= REST
     }
 
     /// The other side has closed a connection that was to be kept.
@@ -374,8 +379,9 @@ impl Lease {
         connection.idle_since = now;
         connection.wire.delivered();
         connection.wire.idle();
+        let most = if self.pool.is_trusted(&connection) { KEPT } else { RESTING };
         let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < KEPT
+        if idle.len() < most
             && let Some(kept) = self.pool.budget.keep()
         {
             connection.kept = Some(kept);

@@ -62,6 +62,7 @@ pub(super) fn read(
         completion_model: reader.text("completion_model"),
         max_body_bytes,
         max_bytes_in_flight: in_flight.unwrap_or(BYTES_IN_FLIGHT.max(max_body_bytes.saturating_mul(4))),
+        max_reply_bytes: reader.number("max_response_size_mb").map_or(128 * 1024 * 1024, megabytes),
         strict: reader.flag("strict_config").unwrap_or(false),
         client_credentials: reader.flag("allow_client_side_credentials").unwrap_or(false),
         metrics_need_key: router.metrics_need_key,
@@ -129,6 +130,7 @@ fn serves_nothing(reader: &mut Reader<'_, '_>, settings: &GeneralSettings) {
     for (key, zero) in [
         ("max_connections", settings.max_connections == 0),
         ("max_request_size_mb", settings.max_body_bytes == 0),
+        ("max_response_size_mb", settings.max_reply_bytes == 0),
         ("request_arrival_timeout", settings.request_arrival_timeout.is_zero()),
     ] {
         if let (true, Some(entry)) = (zero, reader.entry(key)) {

@@ -6,11 +6,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use http::response::Parts;
 use http::{HeaderMap, Method, Request, Uri};
-use http_body::Body;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tagrail_providers::{
     Ask, Coder, Ending, Endpoint, Envelope, ErrorKind, Operation, Place, Prepared, ResponseNames,
@@ -21,6 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use super::admit::Terms;
+use super::read::{ReadError, ReplyBudget, Rest, read};
 use super::under_way::{Fetched, FetchedBody, UnderWay, Waiting, fetch};
 use super::{Attempts, Miss, Question, Walk};
 use crate::account::Spent;
@@ -29,8 +27,6 @@ use crate::stream::{Opened, ReplyStream, StreamTerms};
 use crate::transport::{Lease, Pieces, Ready, TransportError};
 use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot, egress, response_id};
 
-/// A reply that is longer is not a reply to a prompt.
-pub(super) const LONGEST_REPLY: usize = 256 * 1024 * 1024;
 /// As much of an error's body is read as can hold its message.
 const LONGEST_ERROR: usize = 64 * 1024;
 
@@ -159,7 +155,11 @@ impl<'a> Attempts<'a> {
             other => other,
         };
         let head = sent.map_err(|error| error.miss(attempt))?;
-        if head.parts.status.is_success() { Ok(head) } else { Err(Box::pin(refused(head)).await) }
+        if head.parts.status().is_success() {
+            Ok(head)
+        } else {
+            Err(Box::pin(refused(head, self.router.replies())).await)
+        }
     }
 
     async fn send(
@@ -186,6 +186,8 @@ impl<'a> Attempts<'a> {
         };
         // From here on the upstream is asked, and works whether its reply is waited for or not.
         let is_whole = attempt.is_whole();
+        let most = attempt.snapshot.general.max_reply_bytes;
+        let whole = is_whole.then(|| (most, self.router.replies().clone()));
         self.under_way = Some(UnderWay {
             deployment: attempt.deployment,
             terms: attempt.terms,
@@ -193,7 +195,7 @@ impl<'a> Attempts<'a> {
             is_whole,
             own: (!std::ptr::eq(attempt.question.call, self.original))
                 .then(|| attempt.question.call.envelope.clone()),
-            waiting: Some(Waiting { fetch: fetch(ready.send(request), is_whole), coder }),
+            waiting: Some(Waiting { fetch: fetch(ready.send(request), whole), coder }),
             permit,
         });
         let reply = poll_fn(|cx| match &mut self.under_way {
@@ -226,13 +228,19 @@ impl<'a> Attempts<'a> {
 
     async fn whole(&mut self, attempt: &Try<'_>, head: Head) -> Result<Answer, UpstreamError> {
         let Head { parts, body, lease, mut coder } = head;
+        let most = attempt.snapshot.general.max_reply_bytes;
         let body = match body {
             FetchedBody::Read(body) => body,
-            FetchedBody::Open(body) => read(body, &lease, LONGEST_REPLY).await,
+            FetchedBody::Open(body) => read(body, &lease, most, self.router.replies()).await,
         };
         let body = match body {
-            Err(error) => return Err(attempt.broken(&format!("the reply broke off: {error}"))),
-            Ok((_, Rest::Some)) => return Err(attempt.broken("the reply is too long")),
+            Err(ReadError::Broken(error)) => {
+                return Err(attempt.broken(&format!("the reply broke off: {error}")));
+            }
+            Err(ReadError::NoRoom) => return Err(attempt.no_room()),
+            Ok((_, Rest::Some)) => {
+                return Err(attempt.broken("the reply is longer than general_settings.max_response_size_mb"));
+            }
             Ok((body, Rest::None)) => body,
         };
         let now = Instant::now();
@@ -393,6 +401,13 @@ impl<'a> Try<'a> {
         UpstreamError::plain(ErrorKind::Timeout, 408, text)
     }
 
+    /// Too many long replies are held. That is no failure of the deployment's, and waiting helps.
+    fn no_room(&self) -> UpstreamError {
+        let text = "the gateway holds too many long replies at the moment";
+        let error = UpstreamError::new(ErrorKind::Connection, 503, self.place.provider.name(), text);
+        UpstreamError { retry_after: Some(1.0), ..error }
+    }
+
     /// The connection broke. LiteLLM's class for it is 500 and never cools.
     fn broken(&self, why: &str) -> UpstreamError {
         UpstreamError::connection(self.place.provider.name(), why)
@@ -400,9 +415,9 @@ impl<'a> Try<'a> {
 }
 
 /// Reads what an upstream says that does not answer.
-async fn refused(Head { parts, body, lease, coder }: Head) -> Miss {
+async fn refused(Head { parts, body, lease, coder }: Head, budget: &Arc<ReplyBudget>) -> Miss {
     let (text, rest) = match body {
-        FetchedBody::Open(body) => read(body, &lease, LONGEST_ERROR).await.unwrap_or_default(),
+        FetchedBody::Open(body) => read(body, &lease, LONGEST_ERROR, budget).await.unwrap_or_default(),
         FetchedBody::Read(read) => read.unwrap_or_default(),
     };
     if rest == Rest::None {
@@ -455,42 +470,4 @@ impl SendError {
 pub(super) fn created() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |time| time.as_secs())
-}
-
-/// Whether a body went on behind what was read of it.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Rest {
-    #[default]
-    None,
-    Some,
-}
-
-/// Reads a body up to a length. One frame is handed on as it came.
-pub(super) async fn read(
-    mut body: Incoming,
-    lease: &Lease,
-    most: usize,
-) -> Result<(Bytes, Rest), hyper::Error> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(most);
-    let mut first = Bytes::new();
-    let mut more = BytesMut::new();
-    let mut rest = Rest::None;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        lease.delivered();
-        if first.is_empty() && more.is_empty() {
-            first = data;
-        } else {
-            if more.is_empty() {
-                more.reserve(announced.min(most).max(first.len() + data.len()));
-                more.extend_from_slice(&first);
-            }
-            more.extend_from_slice(&data);
-        }
-        if first.len().max(more.len()) > most {
-            rest = Rest::Some;
-            break;
-        }
-    }
-    Ok((if more.is_empty() { first } else { more.freeze() }, rest))
 }

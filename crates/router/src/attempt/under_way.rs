@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::admit::Terms;
-use super::call_once::{LONGEST_REPLY, Rest, read};
+use super::read::{ReadError, ReplyBudget, Rest, read};
 use crate::account::{Account, Spent};
 use crate::transport::{Lease, TransportError};
 
@@ -58,21 +58,22 @@ pub(super) struct Fetched {
 /// A reply's body.
 pub(super) enum FetchedBody {
     Open(Incoming),
-    Read(Result<(Bytes, Rest), hyper::Error>),
+    Read(Result<(Bytes, Rest), ReadError>),
 }
 
-/// Waits for the head of a reply, and for the body of a whole answer.
+/// Waits for the head of a reply; of a whole answer, for the body too, up to its longest and within the budget.
 pub(super) fn fetch(
     sent: impl Future<Output = Result<(Response<Incoming>, Lease), TransportError>> + Send + 'static,
-    is_whole: bool,
+    whole: Option<(usize, Arc<ReplyBudget>)>,
 ) -> Fetch {
     Box::pin(async move {
         let (reply, lease) = sent.await?;
         let (parts, body) = reply.into_parts();
-        let body = if is_whole && parts.status.is_success() {
-            FetchedBody::Read(read(body, &lease, LONGEST_REPLY).await)
-        } else {
-            FetchedBody::Open(body)
+        let body = match whole {
+            Some((most, budget)) if parts.status.is_success() => {
+                FetchedBody::Read(read(body, &lease, most, &budget).await)
+            }
+            _ => FetchedBody::Open(body),
         };
         Ok(Fetched { parts, lease, body })
     })

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use tagrail::routing::NoRoute;
 use tagrail::{AnswerBody, Call, Caller, Identity, Operation, Refusal};
-use tagrail_testkit::{FakeUpstream, Gate, Reply, deployment};
+use tagrail_testkit::{FakeUpstream, Gate, Reply, config_text, deployment};
 
 use crate::rig::{Rig, chat};
 
@@ -143,7 +143,7 @@ async fn answers_to_a_callers_own_credentials_do_not_count_either() {
 
 #[tokio::test]
 async fn client_credentials_can_be_allowed_everywhere() {
-    for (allowed, status) in [(true, 200), (false, 401)] {
+    for (allowed, status) in [(true, 200), (false, 400)] {
         let upstream = FakeUpstream::start();
         let one = deployment("g", "a", &[], &upstream.base());
         let settings = json!({"general_settings": {"allow_client_side_credentials": allowed}});
@@ -289,4 +289,12 @@ async fn the_number_of_attempts_can_be_set_and_counts_every_group() {
     let error = enough.chat("g", json!({})).await.unwrap_err();
     assert_eq!(enough.asked().len(), 3);
     assert!(!error.exhausted, "nothing else would have been asked");
+}
+
+#[test]
+fn no_attempts_at_all_is_a_mistake() {
+    let text = config_text(&[], &json!({"router_settings": {"max_attempts_per_call": 0}}));
+    let loaded = tagrail::config::load_text(&text, std::path::Path::new("test.yaml"), &|_| None);
+    let found = format!("{:?}", loaded.diagnostics);
+    assert!(found.contains("`max_attempts_per_call` must be at least 1"), "{found}");
 }

@@ -94,7 +94,7 @@ async fn in_litellm_mode_wildcards_never_cool() {
 /// Reads streams of which every one breaks, until nobody may serve; gives their number.
 async fn broken_streams(rig: &Rig, most: usize) -> usize {
     for count in 0..most {
-        match rig.chat("g", json!({"stream": true, "stream_timeout": 0.04})).await {
+        match rig.chat("g", json!({"stream": true})).await {
             Ok(answer) => match answer.body {
                 AnswerBody::Stream(stream) => drop(stream.collect().await),
                 other => panic!("{other:?}"),
@@ -110,7 +110,8 @@ async fn broken_streams(rig: &Rig, most: usize) -> usize {
 
 #[tokio::test]
 async fn streams_that_stall_are_failures_and_not_successes() {
-    let rig = Rig::new(&[("g", "a", &[]), ("g", "b", &[])], &json!({}));
+    let settings = json!({"router_settings": {"stream_timeout": 0.04}});
+    let rig = Rig::new(&[("g", "a", &[]), ("g", "b", &[])], &settings);
     let gate = Gate::shut();
     rig.upstream.otherwise(Reply::events(["{\"choices\":[]}", "[DONE]"]).hold_after(1, &gate));
     let count = broken_streams(&rig, 40).await;

@@ -124,6 +124,7 @@ async fn a_stream_that_stalls_is_ended_with_an_error() {
 #[tokio::test]
 async fn a_connection_read_to_its_end_is_used_again() {
     let rig = Rig::new(&[("g", "a", &[])], &json!({}));
+    rig.upstream.otherwise(Reply::default().header("connection", "keep-alive"));
     for _ in 0..3 {
         rig.chat("g", json!({})).await.unwrap();
         text(stream(rig.chat("g", json!({"stream": true})).await.unwrap())).await;

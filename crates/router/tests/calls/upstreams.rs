@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tagrail::Refusal;
-use tagrail_testkit::Reply;
+use tagrail_testkit::{FakeUpstream, Reply, deployment};
 
 use crate::rig::Rig;
 
@@ -136,4 +136,29 @@ async fn some_interim_responses_are_passed_over() {
     let answer = format!("{interim}HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     rig.upstream.reply(Reply::raw(answer));
     rig.chat("g", json!({})).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reply_is_no_longer_than_configured() {
+    let settings =
+        json!({"router_settings": {"num_retries": 0}, "general_settings": {"max_response_size_mb": 2}});
+    let rig = Rig::new(&[("g", "a", &[])], &settings);
+    rig.upstream.reply(Reply::text("x".repeat(1 << 20)));
+    rig.chat("g", json!({})).await.unwrap();
+    rig.upstream.reply(Reply::text("x".repeat(2 << 20)));
+    let error = rig.chat("g", json!({})).await.unwrap_err();
+    assert!(error.to_string().contains("max_response_size_mb"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stream_of_nothing_but_pings_ends() {
+    let upstream = FakeUpstream::start();
+    let mut one = deployment("g", "a", &[], &upstream.url());
+    one["litellm_params"]["model"] = json!("anthropic/claude-3-haiku-20240307");
+    let rig = Rig::of(upstream, &[one], &json!({"router_settings": {"num_retries": 0}}));
+    let ping = "event: ping\ndata: {\"type\":\"ping\"}\n\n".repeat(1000);
+    rig.upstream.reply(Reply::endless(ping));
+    let error = rig.chat("g", json!({"stream": true})).await.unwrap_err();
+    assert!(error.to_string().contains("without content"), "{error}");
+    rig.upstream.exchange().await.closed().await;
 }

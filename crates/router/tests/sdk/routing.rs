@@ -201,6 +201,7 @@ async fn an_explanation_is_of_the_same_request() {
 #[test]
 fn a_router_serves_several_runtimes() {
     let upstream = FakeUpstream::start();
+    upstream.otherwise(Reply::default().header("connection", "keep-alive"));
     let router = builder().model_list([at(&upstream, "g", "a")]).num_retries(0).build().unwrap();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let call = || router.completion(ask("g").deadline(Duration::from_secs(60)));
