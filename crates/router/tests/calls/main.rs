@@ -10,11 +10,13 @@
 mod access;
 mod admission;
 mod books;
+mod certificates;
 mod cooldown;
 mod explained;
 mod fallbacks;
 mod in_process;
 mod logging;
+mod parameters;
 mod reload;
 mod retries;
 mod rig;
