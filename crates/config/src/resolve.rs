@@ -195,6 +195,7 @@ impl<'a> Fleet<'a> {
         let Item { place, node } = item;
         match Target::build(&draft.target, &|name| environment.get(name)) {
             Ok(target) => {
+                sent::say_clouds(node, findings);
                 let access_groups = draft.spec.access_groups.clone();
                 self.specs.push(draft.spec);
                 self.nodes.push(node);

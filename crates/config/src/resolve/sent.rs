@@ -7,7 +7,7 @@
 
 use crate::confidential::{is_secret, without_keys};
 use crate::findings::Findings;
-use crate::keys::{CALL, PARAMS, Section, Standing, is_price, nearest_call, section_of};
+use crate::keys::{CALL, PARAMS, Section, Standing, is_price, nearest_call, says_something, section_of};
 use crate::node::{Entry, Map, Node, Value};
 
 /// What becomes of a key.
@@ -91,6 +91,30 @@ pub(super) fn say(entry: &Entry, findings: &mut Findings) {
                 None => "if the provider knows it, put it below `extra_body`; else remove it".to_owned(),
             };
             findings.warn("unknown-key", entry.at, message, Some(help));
+        }
+    }
+}
+
+/// Says of a deployment that is served that it needs no account of a cloud: none is spoken to yet. Of one
+/// that lives in a cloud its `model` has said so.
+pub(super) fn say_clouds(deployment: &Node, findings: &mut Findings) {
+    let params = deployment.as_map().and_then(|entry| entry.get("litellm_params")).and_then(Node::as_map);
+    let is_of_cloud = |key: &str| {
+        ["aws_", "azure_", "bedrock_", "s3_", "vertex_", "watsonx_"]
+            .iter()
+            .any(|start| key.starts_with(start))
+            || matches!(key, "tenant_id" | "client_id" | "client_secret" | "region_name")
+    };
+    for entry in params.map(|params| params.entries.as_slice()).unwrap_or_default() {
+        if is_of_cloud(&entry.key)
+            && matches!(PARAMS.standing(&entry.key), Standing::Quiet)
+            && says_something(&entry.value)
+        {
+            let message = format!(
+                "`{}` has no effect for this deployment's provider, and is not sent upstream",
+                entry.key
+            );
+            findings.warn("no-effect", entry.at, message, None);
         }
     }
 }
