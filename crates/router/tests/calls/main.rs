@@ -20,5 +20,6 @@ mod retries;
 mod rig;
 mod settling;
 mod steering;
+mod stored;
 mod streaming;
 mod usage;
