@@ -250,6 +250,42 @@ fn reservations_hold_by_mode_unless_the_file_says_otherwise() {
 }
 
 #[test]
+fn destinations_of_clients_are_read_from_both_sections_and_checked() {
+    let of = |text: &str| load_text(text, Path::new("c.yaml"), &environment);
+    let both = of(r#"{general_settings: {provider_url_destination_allowed_hosts: ["10.0.0.0/8"]},
+            litellm_settings: {provider_url_destination_allowed_hosts: ["llm.internal:8000"]}}"#);
+    let listed = both.resolved.unwrap().general.client_destinations;
+    assert!(listed.iter().any(|it| it.lists_address(true, [10, 1, 2, 3].into(), 443)));
+    assert!(listed.iter().any(|it| it.lists_name(false, "llm.internal", 8000)));
+    for section in ["general_settings", "litellm_settings"] {
+        for wrong in [r#"["*.internal"]"#, r#""10.0.0.0/8""#, "[5]"] {
+            let loaded = of(&format!("{{{section}: {{provider_url_destination_allowed_hosts: {wrong}}}}}"));
+            assert!(loaded.resolved.is_none(), "{section} {wrong}");
+            let said = loaded.diagnostics[0].to_string();
+            assert!(said.contains("provider_url_destination_allowed_hosts"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn the_salt_is_read_where_a_gateway_is_started() {
+    let salt = |env: &dyn Fn(&str) -> Option<String>| {
+        load_text("{}", Path::new("c.yaml"), env)
+            .resolved
+            .unwrap()
+            .general
+            .salt_key
+            .map(|key| key.reveal().to_owned())
+    };
+    assert_eq!(
+        salt(&|name| (name == "LITELLM_SALT_KEY").then(|| "salt".to_owned())).as_deref(),
+        Some("salt")
+    );
+    assert_eq!(salt(&|name| (name == "LITELLM_SALT_KEY").then(String::new)), None);
+    assert_eq!(salt(&|_| None), None);
+}
+
+#[test]
 fn the_example_loads_without_a_word() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yaml");
     let loaded = load(&path, &|name| (name == "LITELLM_ENVIRONMENT").then(|| "development".to_owned()));

@@ -9,8 +9,6 @@ mod amount;
 mod spans;
 mod stream;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::HeaderMap;
 
@@ -18,7 +16,7 @@ use crate::dialect::WireUsage;
 use crate::estimate::{prompts, reply_tokens};
 use crate::response_id::{renamed, spliced};
 use crate::target::Secrets;
-use crate::{Ask, Coder, ErrorKind, NameResponses, Operation, Passed, Told, UpstreamError, Usage};
+use crate::{Ask, Coder, ErrorKind, Operation, Passed, ResponseNames, Told, UpstreamError, Usage};
 
 use spans::Spans;
 use stream::{Reader, Stream};
@@ -31,7 +29,7 @@ pub(crate) struct Passthrough {
     echo: Option<Bytes>,
     secrets: Secrets,
     /// Names of stored responses, on `/responses`.
-    names: Option<Arc<dyn NameResponses>>,
+    names: Option<ResponseNames>,
     usage: WireUsage,
     /// Tokens of a whole reply whose upstream has not counted them.
     counted: u64,
@@ -48,7 +46,7 @@ impl Passthrough {
     ) -> Passthrough {
         let echo = ask.echo_model.and_then(|name| serde_json::to_vec(name).ok()).map(Bytes::from);
         let is_responses = ask.operation == Operation::Responses;
-        let names = ask.responses.filter(|_| is_responses).map(|responses| responses.names.clone());
+        let names = ask.responses.filter(|_| is_responses).cloned();
         Passthrough {
             provider,
             operation: ask.operation,
@@ -63,7 +61,16 @@ impl Passthrough {
 
     fn reader(&mut self) -> (&mut Stream, Reader<'_>) {
         let Passthrough { provider, echo, secrets, names, usage, stream, .. } = self;
-        (stream, Reader { provider, echo: echo.as_ref(), secrets, names: names.as_deref(), usage })
+        (
+            stream,
+            Reader {
+                provider,
+                echo: echo.as_ref(),
+                secrets,
+                names: names.as_ref().map(|names| &*names.names),
+                usage,
+            },
+        )
     }
 
     fn unreadable(&self, what: &str) -> UpstreamError {
@@ -88,9 +95,10 @@ impl Coder for Passthrough {
         if self.stream.counts() && self.usage.told().output.is_none_or(|output| output == 0) {
             self.counted = reply_tokens(&body);
         }
-        if let Some(names) = self.names.as_deref().filter(|_| !ids.is_empty()) {
+        if let Some(names) = self.names.as_ref().filter(|_| !ids.is_empty()) {
             let model = spans.model.zip(self.echo.clone());
-            let (changes, mut pieces) = (renamed(names, &body, &ids).chain(model).collect(), Vec::new());
+            let (changes, mut pieces) =
+                (renamed(&*names.names, &body, &ids).chain(model).collect(), Vec::new());
             spliced(&body, 0, changes, &mut pieces);
             return Ok(pieces);
         }
@@ -103,7 +111,11 @@ impl Coder for Passthrough {
     }
 
     fn refusal(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
-        UpstreamError::from_reply(self.provider, status, headers, body, &self.secrets)
+        let mut error = UpstreamError::from_reply(self.provider, status, headers, body, &self.secrets);
+        if let Some(names) = &self.names {
+            names.rename_previous(&mut error.message);
+        }
+        error
     }
 
     fn push(&mut self, bytes: Bytes, out: &mut Vec<Bytes>) -> Result<(), UpstreamError> {

@@ -26,6 +26,15 @@ pub struct ResponseNames {
     pub previous: Option<String>,
 }
 
+impl ResponseNames {
+    /// Puts the client's id where an upstream's words have its own of the response that the call continues.
+    pub(crate) fn rename_previous(&self, text: &mut String) {
+        if let Some(upstream) = self.previous.as_deref().filter(|id| !id.is_empty() && text.contains(id)) {
+            *text = text.replace(upstream, &self.names.name(upstream));
+        }
+    }
+}
+
 impl fmt::Debug for ResponseNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseNames").finish_non_exhaustive()

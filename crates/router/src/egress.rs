@@ -6,11 +6,19 @@
 //! (`provider_url_destination_allowed_hosts`). A refusal says the same whatever the reason was: what
 //! resolves or listens inside is not for clients to find out.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::time::Duration;
 
 use tagrail_config::Destination;
 use tagrail_providers::Endpoint;
-use tokio::net::lookup_host;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// Names of clients that are looked up at a time: each takes one of the threads that all look-ups share.
+const LOOK_UPS: usize = 64;
+/// Longest wait for a name's addresses.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Names under which clouds answer for their machines, wherever they resolve to.
 const METADATA: [&str; 4] = ["metadata", "metadata.google.internal", "metadata.goog", "instance-data"];
@@ -63,13 +71,28 @@ pub(crate) async fn judge(endpoint: &Endpoint, listed: &[Destination]) -> Option
     if host.contains('%') || (!by_name && METADATA.contains(&host.trim_end_matches('.'))) {
         return None;
     }
-    let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), *port)).await.ok()?.collect();
+    let addresses = match host.parse() {
+        Ok(address) => vec![SocketAddr::new(address, *port)],
+        Err(_) => timeout(PATIENCE, look_up(host.clone(), *port)).await.ok().flatten()?,
+    };
     let is_listed =
         |address: IpAddr| by_name || listed.iter().any(|it| it.lists_address(*https, address, *port));
     let all_listed = addresses.iter().all(|address| is_listed(address.ip()));
     let may_be_called = |address: IpAddr| is_listed(address) || is_public(address) && !is_own(address);
     let is_good = !addresses.is_empty() && addresses.iter().all(|address| may_be_called(address.ip()));
     is_good.then_some(Judged { addresses, is_listed: all_listed })
+}
+
+/// A name's addresses. The system's resolver blocks a thread for as long as it likes, also when nobody waits
+/// any more; the room is given back when it is done.
+async fn look_up(host: String, port: u16) -> Option<Vec<SocketAddr>> {
+    static ROOM: Semaphore = Semaphore::const_new(LOOK_UPS);
+    let room = ROOM.acquire().await.ok()?;
+    let resolved = spawn_blocking(move || {
+        let _room = room;
+        (host.as_str(), port).to_socket_addrs().map(Iterator::collect)
+    });
+    resolved.await.ok()?.ok()
 }
 
 /// Whether an address is one of the public internet.

@@ -249,3 +249,69 @@ fn a_weight_that_is_none_attracts_nothing() {
     let odd = [with("a", -5.0), with("b", f64::NAN), with("c", f64::INFINITY), with("d", 2.0)];
     assert_eq!(shares(&table(RoutingMode::Tagrail, odd.into()), &Cooling::default()), [0, 0, 0, DRAWS]);
 }
+
+/// The decision for a call that only `deployment` can serve.
+fn pinned(
+    table: &RoutingTable,
+    model: &str,
+    tags: &[&str],
+    signals: &Cooling,
+    deployment: u32,
+) -> Result<Vec<u32>, NoRoute> {
+    let tags: Vec<_> =
+        tags.iter().map(|text| RequestTag { text: (*text).into(), origin: TagOrigin::Body }).collect();
+    let request = RouteRequest {
+        model,
+        tags: &tags,
+        user_agent: None,
+        force_tag_filtering: false,
+        access: tagrail_routing::Access::Admin,
+        operators_choice: false,
+        moment: NOW,
+        chance: chance(1),
+    };
+    let deployment = DeploymentIndex(deployment);
+    let decided = table.decide_pinned(&request, deployment, signals);
+    let explained = table.explain_pinned(&request, deployment, signals, true);
+    assert_eq!(
+        decided.as_ref().map(Decision::first).map_err(Clone::clone),
+        explained.decision.as_ref().map(Decision::first).map_err(Clone::clone)
+    );
+    let mut decision = decided?;
+    let mut seen = vec![decision.first().0];
+    seen.extend(walk(table, &mut decision, signals, 4));
+    Ok(seen)
+}
+
+#[test]
+fn a_pinned_call_stays_at_its_deployment_and_every_stage_holds_for_it() {
+    for mode in [RoutingMode::Tagrail, RoutingMode::Litellm] {
+        let tagged = DeploymentSpec { tags: vec!["x".into()], ..deployment("tagged") };
+        let paused = DeploymentSpec { blocked: true, ..deployment("paused") };
+        let other = DeploymentSpec { group: "h".into(), ..deployment("other") };
+        let table =
+            table(mode, vec![ordered("a", 1), ordered("b", 2), deployment("c"), tagged, paused, other]);
+        let well = Cooling::default();
+        for place in [0, 1, 2] {
+            let tags: &[&str] = &[];
+            assert_eq!(
+                pinned(&table, "g", tags, &well, place),
+                Ok(vec![place; 5]),
+                "whatever its order: {mode:?}"
+            );
+            let cooling = Cooling([place].into());
+            assert!(
+                matches!(pinned(&table, "g", tags, &cooling, place), Err(NoRoute::Cooling { .. })),
+                "{mode:?}"
+            );
+        }
+        assert_eq!(pinned(&table, "g", &["x"], &well, 3), Ok(vec![3; 5]));
+        assert!(
+            matches!(pinned(&table, "g", &["y"], &well, 3), Err(NoRoute::TagMismatch { .. })),
+            "{mode:?}"
+        );
+        assert_eq!(pinned(&table, "g", &[], &well, 4), Err(NoRoute::NoDeployments));
+        assert_eq!(pinned(&table, "g", &[], &well, 5), Err(NoRoute::NoDeployments), "of another name");
+        assert!(matches!(pinned(&table, "no", &[], &well, 0), Err(NoRoute::UnknownModel { .. })));
+    }
+}

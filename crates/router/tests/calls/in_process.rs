@@ -49,7 +49,8 @@ async fn a_call_on_behalf_of_a_caller_does_not_choose_its_address() {
     let mut open = deployment("open", "o", &[], &upstream.base());
     open["litellm_params"]["configurable_clientside_auth_params"] = json!(["api_key", "api_base"]);
     let list = [deployment("g", "a", &[], &upstream.base()), open];
-    let rig = Rig::of(upstream, &list, &json!({}));
+    let listed = json!({"general_settings": {"provider_url_destination_allowed_hosts": ["127.0.0.1"]}});
+    let rig = Rig::of(upstream, &list, &listed);
     let elsewhere = FakeUpstream::start();
     let ask = async |model: &str, fields: Value, caller: Caller| {
         let call = chat(model, fields).in_process().by(Arc::new(caller), HeaderValue::from_static("c"));
@@ -72,9 +73,11 @@ async fn a_call_on_behalf_of_a_caller_does_not_choose_its_address() {
     ask("open", fields, Caller::confined()).await.unwrap();
     assert_eq!(elsewhere.requests().len(), before + 1);
     // Some addresses are none of a caller's, whatever a deployment allows.
-    let fields = json!({"api_base": "http://169.254.169.254/v1", "api_key": "sk-mine"});
-    let inside = ask("open", fields, Caller::confined()).await.unwrap_err();
-    assert_eq!(inside.refusal.status(), 400);
+    for base in ["http://169.254.169.254/v1", "http://[::1]:9/v1", "http://10.0.0.1/v1"] {
+        let fields = json!({"api_base": base, "api_key": "sk-mine"});
+        let inside = ask("open", fields, Caller::confined()).await.unwrap_err();
+        assert_eq!(inside.refusal.status(), 400, "{base}");
+    }
 }
 
 #[tokio::test]

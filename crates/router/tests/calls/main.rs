@@ -25,6 +25,7 @@ mod retries;
 mod rig;
 mod settling;
 mod steering;
+mod stored;
 mod streaming;
 mod upstreams;
 mod usage;
