@@ -65,7 +65,7 @@ pub(crate) struct Judged {
 /// Resolves a client's address and judges all that it resolves to; `None` where the call must not be
 /// sent, or there is nowhere to send it to.
 pub(crate) async fn judge(endpoint: &Endpoint, listed: &[Destination]) -> Option<Judged> {
-    let Endpoint { https, host, port } = endpoint;
+    let Endpoint { https, host, port, .. } = endpoint;
     let by_name = listed.iter().any(|it| it.lists_name(*https, host, *port));
     // A zone belongs to an interface of this host.
     if host.contains('%') || (!by_name && METADATA.contains(&host.trim_end_matches('.'))) {

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use http::response::Parts;
 use http::{HeaderMap, Method, Request, Uri};
-use hyper::body::Incoming;
 use tagrail_providers::{
     Ask, Coder, Ending, Endpoint, Envelope, ErrorKind, Operation, Place, Prepared, ResponseNames,
     UpstreamError,
@@ -24,7 +23,7 @@ use super::{Attempts, Miss, Question, Walk};
 use crate::account::Spent;
 use crate::choices::Choices;
 use crate::stream::{Opened, ReplyStream, StreamTerms};
-use crate::transport::{Lease, Pieces, Ready, TransportError};
+use crate::transport::{Lease, Pieces, Ready, Transport, TransportError};
 use crate::{Answer, AnswerBody, Facts, Refusal, Snapshot, egress, response_id};
 
 /// As much of an error's body is read as can hold its message.
@@ -155,7 +154,7 @@ impl<'a> Attempts<'a> {
             other => other,
         };
         let head = sent.map_err(|error| error.miss(attempt))?;
-        if head.parts.status().is_success() {
+        if head.parts.status.is_success() {
             Ok(head)
         } else {
             Err(Box::pin(refused(head, self.router.replies())).await)
@@ -178,7 +177,7 @@ impl<'a> Attempts<'a> {
         *request.uri_mut() = Uri::from(path);
         *request.headers_mut() = headers;
         let ready = match chosen_by {
-            Some(field) => Box::pin(self.connect_chosen(attempt, field, &endpoint)).await?,
+            Some(field) => Box::pin(attempt.connect_chosen(self.router.transport(), field, &endpoint)).await?,
             None => {
                 let ready = self.router.transport().connect(&endpoint, fresh, attempt.began).await;
                 ready.map_err(SendError::Transport)?
@@ -206,23 +205,6 @@ impl<'a> Attempts<'a> {
             (Ok(Fetched { parts, lease, body }), Some(coder)) => Ok(Head { parts, body, lease, coder }),
             (Err(error), _) => Err(SendError::Transport(error)),
             (Ok(_), None) => Err(SendError::Transport(TransportError::Broken("no reader".to_owned()))),
-        }
-    }
-
-    /// A connection to the address that the call's client chose, once that is judged.
-    async fn connect_chosen(
-        &self,
-        attempt: &Try<'_>,
-        field: &'static str,
-        endpoint: &Endpoint,
-    ) -> Result<Ready, SendError> {
-        let listed = &attempt.snapshot.general.client_destinations;
-        match egress::judge(endpoint, listed).await {
-            Some(judged) => {
-                let ready = self.router.transport().connect_to(&judged, endpoint).await;
-                ready.map_err(SendError::Transport)
-            }
-            None => Err(SendError::Prepare(not_to_be_chosen(field))),
         }
     }
 
@@ -304,6 +286,8 @@ impl<'a> Attempts<'a> {
     /// What the caller chose for its call at a deployment.
     pub(super) fn choices<'q>(&self, question: Question<'q>, deployment: DeploymentIndex) -> Choices<'q> {
         Choices::of(question.call, self.configured_limit(question, deployment))
+    }
+
     /// What the call's responses are called, where they have ids of the gateway's.
     fn responses(
         &self,
@@ -355,6 +339,23 @@ impl<'a> Try<'a> {
     fn succeeded(&self, moment: Moment) {
         if !self.choices.steers {
             self.snapshot.state(self.deployment).succeeded(moment, self.choices.caller, self.captured);
+        }
+    }
+
+    /// A connection to the address that the call's client chose, once that is judged.
+    async fn connect_chosen(
+        &self,
+        transport: &Transport,
+        field: &'static str,
+        endpoint: &Endpoint,
+    ) -> Result<Ready, SendError> {
+        let listed = &self.snapshot.general.client_destinations;
+        match egress::judge(endpoint, listed).await {
+            Some(judged) => {
+                let ready = transport.connect_to(&judged, endpoint).await;
+                ready.map_err(SendError::Transport)
+            }
+            None => Err(SendError::Prepare(not_to_be_chosen(field))),
         }
     }
 
