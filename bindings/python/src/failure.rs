@@ -60,6 +60,10 @@ pub(crate) fn of_call(py: Python<'_>, error: &CallError, about: &About) -> PyErr
                 details.set_item("kind", "body")?;
                 details.set_item("param", &refused.param)
             }
+            Refusal::Response(_) => {
+                details.set_item("kind", "body")?;
+                details.set_item("param", "previous_response_id")
+            }
             Refusal::MissingModel => details.set_item("kind", "missing_model"),
             Refusal::MissingField(field) => {
                 details.set_item("kind", "missing_field")?;
