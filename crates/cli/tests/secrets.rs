@@ -131,6 +131,14 @@ async fn a_planted_key_is_found_nowhere() {
     assert!(
         upstream.requests().iter().any(|it| it.headers["authorization"].to_str().unwrap().contains(UPSTREAM))
     );
+    // The deployment's own key is all that a provider gets to know.
+    for received in upstream.requests() {
+        let text = format!("{:?} {}", received.headers, String::from_utf8_lossy(&received.body));
+        let others = SECRETS.into_iter().filter(|secret| !UPSTREAM.contains(secret));
+        leaks.extend(
+            others.filter(|secret| text.contains(secret)).map(|secret| format!("{secret} sent: {text}")),
+        );
+    }
     for secret in SECRETS {
         leaks.extend(
             lines.iter().filter(|line| line.contains(secret)).map(|line| format!("in the log: {line}")),

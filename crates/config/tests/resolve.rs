@@ -154,6 +154,7 @@ fn every_code_has_a_case() {
         "tls-unverified",
         "unknown-credential",
         "unknown-key",
+        "unknown-parameter",
         "unknown-target",
         "unprotected",
         "unset-variable",

@@ -71,7 +71,19 @@ impl Problem {
             StoreError::Missing { .. } => StatusCode::NOT_FOUND,
             StoreError::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let problem = Problem::new(status, error.to_string());
+        let message = match error {
+            // What the driver says names hosts, files and statements: that is for the log.
+            StoreError::Unavailable(why) => {
+                tracing::debug!(why, "the database cannot be reached");
+                "the database cannot be reached".to_owned()
+            }
+            StoreError::Broken(why) => {
+                tracing::error!(why, "the database cannot be used");
+                "the database cannot be used; the gateway's log says why".to_owned()
+            }
+            told => told.to_string(),
+        };
+        let problem = Problem::new(status, message);
         match error {
             StoreError::Unavailable(_) => problem.kind("no_db_connection").retry_after(1),
             _ => problem,

@@ -79,7 +79,7 @@ _GENERAL = ("reserved_tags", "tag_grants")
 # Findings that say that something written is not used as written. Advice is left to `router.diagnostics`.
 _SAID = frozenset({
     "bad-value", "fallback-text", "no-effect", "not-settable", "not-yet-supported", "string-switch",
-    "text-for-number", "unknown-key", "unknown-target", "unset-variable", "wrong-type",
+    "text-for-number", "tls-unverified", "unknown-key", "unknown-target", "unset-variable", "withheld", "wrong-type",
 })  # fmt: skip
 
 # What `update_settings` changes.

@@ -86,11 +86,14 @@ pub(super) fn say(entry: &Entry, findings: &mut Findings) {
         }
         Fate::SentUnknown => {
             let message = format!("`{key}` is not a key of litellm_params, and is sent upstream");
-            let help = match PARAMS.nearest(key).or_else(|| nearest_call(key)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "if the provider knows it, put it below `extra_body`; else remove it".to_owned(),
+            let (code, help) = match PARAMS.nearest(key).or_else(|| nearest_call(key)) {
+                Some(near) => ("unknown-key", format!("did you mean `{near}`?")),
+                None => {
+                    let help = "if the provider knows it, put it below `extra_body`; else remove it";
+                    ("unknown-parameter", help.to_owned())
+                }
             };
-            findings.warn("unknown-key", entry.at, message, Some(help));
+            findings.warn(code, entry.at, message, Some(help));
         }
     }
 }
