@@ -5,8 +5,8 @@
 //! nothing of it ever waits on a core that serves calls.
 //!
 //! Map: `books.rs` all that is shared; `opening.rs` where the store is, and the thread that it lives on;
-//! `follower.rs` what has changed, here or elsewhere; `meters.rs` what is used up, `allowance.rs` what one
-//! caller may use up, `over.rs` the refusals; `clock.rs`; `recorder.rs`, `drain.rs` and `upkeep.rs` spend
+//! `follower.rs` what has changed, here or elsewhere; `meters.rs` what is used up, `shared.rs` by
+//! other processes too, `allowance.rs` what one caller may use up, `over.rs` the refusals; `clock.rs`; `recorder.rs`, `drain.rs` and `upkeep.rs` spend
 //! on its way into the store and what is done with it there.
 
 use std::future::Future;
@@ -34,6 +34,7 @@ mod over;
 mod recorder;
 #[cfg(test)]
 mod settling_store;
+mod shared;
 mod upkeep;
 
 pub use clock::Clock;

@@ -26,7 +26,7 @@ macro_rules! migration {
 }
 
 /// All steps. What has been released is never changed, only added to.
-const MIGRATIONS: [Migration; 1] = [migration!(1, "0001_begin")];
+const MIGRATIONS: [Migration; 2] = [migration!(1, "0001_begin"), migration!(2, "0002_money")];
 
 /// For `pg_advisory_xact_lock`: `tagrail` in ASCII.
 const LOCK: i64 = 0x74_61_67_72_61_69_6c;

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use http::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
+use tagrail::Money;
 use tagrail_store::{SpendFilter, SpendRow, Timestamp};
 
 use crate::app::Shared;
@@ -125,10 +126,10 @@ fn metadata(row: &SpendRow, answered: bool) -> Value {
 fn by_day(rows: &[SpendRow]) -> Vec<Value> {
     #[derive(Default)]
     struct Day<'a> {
-        spend: f64,
-        keys: BTreeMap<&'a str, f64>,
-        models: BTreeMap<&'a str, f64>,
-        users: BTreeMap<&'a str, f64>,
+        spend: Money,
+        keys: BTreeMap<&'a str, Money>,
+        models: BTreeMap<&'a str, Money>,
+        users: BTreeMap<&'a str, Money>,
     }
     let mut days: BTreeMap<String, Day<'_>> = BTreeMap::new();
     for row in rows {

@@ -1,11 +1,13 @@
 //! Totals, in LiteLLM's shapes.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
 use http::Uri;
 use serde_json::{Map, Value, json};
+use tagrail::Money;
 use tagrail_store::{DailyBy, DailyFilter, DailySpend, Key, KeyFilter, TeamFilter, User};
 
 use crate::app::Shared;
@@ -24,7 +26,7 @@ pub(super) const NOBODY: &str = "Unassigned";
 /// `GET /global/spend`.
 pub(super) async fn all(_: Viewer, State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
     let sums = daily(&shared, DailyBy::Key, DailyFilter::default()).await?;
-    let spend: f64 = sums.iter().map(|sum| sum.cost).sum();
+    let spend: Money = sums.iter().map(|sum| sum.cost).sum();
     Ok(Json(json!({ "spend": spend, "max_budget": 0.0 })))
 }
 
@@ -98,7 +100,7 @@ pub(super) async fn top_keys(
 async fn all_keys(ledger: &Ledger) -> Result<Vec<Key>, Problem> {
     let found = ledger.ask(async |store| store.keys(&KeyFilter::default(), None).await).await?;
     let mut keys = found.items;
-    keys.sort_by(|one, other| other.spend.total_cmp(&one.spend));
+    keys.sort_by_key(|key| Reverse(key.spend));
     Ok(keys)
 }
 
@@ -114,7 +116,7 @@ pub(super) async fn users(_: Viewer, State(shared): State<Shared>, uri: Uri) -> 
             user.into_iter().collect()
         }
     };
-    users.sort_by(|one, other| other.spend.total_cmp(&one.spend));
+    users.sort_by_key(|user| Reverse(user.spend));
     Ok(Json(users.iter().map(user_row).collect()))
 }
 
@@ -136,7 +138,7 @@ pub(super) async fn teams(_: Viewer, State(shared): State<Shared>, uri: Uri) -> 
     let sums = daily(&shared, DailyBy::Team, period.days(None)).await?;
     let names = team_names(&shared.ledger).await?;
     let name = |id: &str| named(&names, id);
-    let mut days: BTreeMap<&str, BTreeMap<String, f64>> = BTreeMap::new();
+    let mut days: BTreeMap<&str, BTreeMap<String, Money>> = BTreeMap::new();
     for sum in &sums {
         *days.entry(&sum.day).or_default().entry(name(&sum.id)).or_default() += sum.cost;
     }
@@ -181,7 +183,7 @@ pub(super) fn by_id(sums: &[DailySpend]) -> Vec<(&str, DailySpend)> {
         add(by_id.entry(&sum.id).or_default(), sum);
     }
     let mut all: Vec<_> = by_id.into_iter().collect();
-    all.sort_by(|(_, one), (_, other)| other.cost.total_cmp(&one.cost));
+    all.sort_by_key(|(_, sum)| Reverse(sum.cost));
     all
 }
 
