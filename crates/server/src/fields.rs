@@ -17,6 +17,7 @@ use axum::Json;
 use axum::body::Body;
 use http::{Request, StatusCode, Uri};
 use serde_json::{Map, Value, json};
+use tagrail::Money;
 use tagrail::config::GeneralSettings;
 use tagrail_store::Page;
 
@@ -219,8 +220,8 @@ impl Asked {
     }
 
     /// US dollars.
-    pub(crate) fn money(&self, name: &str) -> Option<f64> {
-        self.value(name)?.as_f64()
+    pub(crate) fn money(&self, name: &str) -> Option<Money> {
+        self.value(name)?.as_f64().map(Money::saturating_from_dollars)
     }
 
     /// A list of strings.

@@ -12,7 +12,7 @@ use http::header::{
     X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tagrail::{AllowanceFacts, Cost, Facts, Operation, Snapshot, header_text};
+use tagrail::{AllowanceFacts, Cost, Facts, Money, Operation, Snapshot, header_text};
 
 use crate::number::{milliseconds, python_float};
 
@@ -281,13 +281,13 @@ fn attempts(map: &mut HeaderMap, facts: &Facts) {
 }
 
 fn cost(map: &mut HeaderMap, facts: &Facts) {
-    let Some(Cost { input, output }) = facts.cost.filter(|cost| cost.total() > 0.0) else { return };
+    let Some(Cost { input, output }) = facts.cost.filter(|cost| cost.total().is_positive()) else { return };
     let text = &mut String::with_capacity(32);
-    let total = float(text, input + output);
+    let total = dollars(text, input + output);
     map.insert(&COST, total.clone());
     map.insert(&COST_ORIGINAL, total.clone());
-    map.insert(&COST_INPUT, float(text, input));
-    map.insert(&COST_OUTPUT, float(text, output));
+    map.insert(&COST_INPUT, dollars(text, input));
+    map.insert(&COST_OUTPUT, dollars(text, output));
     // The master key's spend before the call is not kept, as in LiteLLM without a database.
     map.insert(&KEY_SPEND, total);
 }
@@ -295,9 +295,9 @@ fn cost(map: &mut HeaderMap, facts: &Facts) {
 /// What a key has used up and what it may. A whole answer's cost is in it already, a stream's not yet.
 fn allowed(map: &mut HeaderMap, facts: &AllowanceFacts) {
     let text = &mut String::with_capacity(32);
-    map.insert(&KEY_SPEND, float(text, facts.key_spend));
+    map.insert(&KEY_SPEND, dollars(text, facts.key_spend));
     if let Some(most) = facts.key_max_budget {
-        map.insert(&KEY_MAX_BUDGET, float(text, most));
+        map.insert(&KEY_MAX_BUDGET, dollars(text, most));
     }
     for (name, limit) in [(&KEY_RPM_LIMIT, facts.key_rpm_limit), (&KEY_TPM_LIMIT, facts.key_tpm_limit)] {
         if let Some(limit) = limit {
@@ -360,7 +360,9 @@ pub(crate) fn uncharged(map: &mut HeaderMap) {
 
 /// The limit of the failed attempt, in seconds.
 pub(crate) fn timeout(map: &mut HeaderMap, limit: Duration) {
-    map.insert(&TIMEOUT, float(&mut String::new(), limit.as_secs_f64()));
+    let mut text = String::new();
+    python_float(&mut text, limit.as_secs_f64());
+    map.insert(&TIMEOUT, value(&text));
 }
 
 /// What every response has; answers have it from [`full`].
@@ -374,9 +376,9 @@ pub(crate) fn everywhere(map: &mut HeaderMap) {
     map.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-fn float(text: &mut String, number: f64) -> HeaderValue {
+fn dollars(text: &mut String, amount: Money) -> HeaderValue {
     text.clear();
-    python_float(text, number);
+    python_float(text, amount.dollars());
     value(text)
 }
 
@@ -479,8 +481,8 @@ mod tests {
         fn facts(&self) -> AllowanceFacts {
             let rate = (HeaderName::from_static("x-ratelimit-api_key-limit-requests"), HeaderValue::from(7));
             AllowanceFacts {
-                key_spend: self.0,
-                key_max_budget: Some(10.0),
+                key_spend: Money::saturating_from_dollars(self.0),
+                key_max_budget: Some(Money::saturating_from_dollars(10.0)),
                 key_rpm_limit: Some(7),
                 rates: vec![rate],
                 ..AllowanceFacts::default()

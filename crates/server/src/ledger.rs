@@ -5,9 +5,10 @@
 //! nothing of it ever waits on a core that serves calls.
 //!
 //! Map: `books.rs` all that is shared; `opening.rs` where the store is, and the thread that it lives on;
-//! `follower.rs` what has changed, here or elsewhere; `pulse.rs` whether the store takes changes; `meters.rs` what is used up, `allowance.rs` what one
-//! caller may use up, `over.rs` the refusals; `clock.rs`; `refused.rs` and `names.rs` what is summed instead of
-//! being written down call by call; `recorder.rs`, `drain.rs` and `upkeep.rs` spend
+//! `follower.rs` what has changed, here or elsewhere; `pulse.rs` whether the store takes changes; `meters.rs` what is
+//! used up, `shared.rs` by other processes too, `allowance.rs` what one caller may use up, `over.rs` the refusals;
+//! `clock.rs`; `refused.rs` and `names.rs` what is summed instead of being written down call by call;
+//! `recorder.rs`, `drain.rs` and `upkeep.rs` spend
 //! on its way into the store and what is done with it there.
 
 use std::future::Future;
@@ -41,6 +42,7 @@ mod recorder;
 mod refused;
 #[cfg(test)]
 mod settling_store;
+mod shared;
 mod upkeep;
 
 pub use clock::Clock;

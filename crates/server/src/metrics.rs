@@ -339,7 +339,7 @@ impl Handles {
             self.output.inc_by(usage.output);
         }
         if let Some(cost) = outcome.cost {
-            self.cost.inc_by(cost);
+            self.cost.inc_by(cost.dollars());
         }
         if outcome.cut_short {
             self.cut_short.inc();
@@ -447,7 +447,7 @@ mod tests {
             duration: Duration::from_millis(20),
             first_byte: None,
             usage: Some(Usage { input: 3, output: 4, ..Usage::default() }),
-            cost: Some(0.5),
+            cost: Some(tagrail::Money::saturating_from_dollars(0.5)),
             attempts: 1,
             cut_short: false,
             caller: Box::leak(Box::default()),

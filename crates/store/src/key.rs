@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tagrail_money::Money;
 
 use crate::{Budget, Limits, Team, Timestamp, User};
 
@@ -45,8 +46,8 @@ pub struct Key {
     pub metadata: Map<String, Value>,
     /// Every other field that LiteLLM knows, kept as it came.
     pub kept: Map<String, Value>,
-    /// US dollars spent since the budget's last reset. Read from the store; never written back.
-    pub spend: f64,
+    /// What was spent since the budget's last reset. Read from the store; never written back.
+    pub spend: Money,
     /// When it was last used, as far as its spend has been written. Read from the store.
     pub last_active: Option<Timestamp>,
     /// `created_by`.

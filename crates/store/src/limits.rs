@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tagrail_money::Money;
 
 use crate::Timestamp;
 
@@ -22,15 +23,17 @@ pub struct Limits {
     pub model_tpm: BTreeMap<String, u64>,
 }
 
-/// How much may be spent, in US dollars, and since when. What has been spent is the store's: writing a
+/// How much may be spent, and since when. What has been spent is the store's: writing a
 /// record back does not change it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Budget {
     /// `max_budget`.
-    pub max: Option<f64>,
+    #[serde(with = "tagrail_money::exact::option")]
+    pub max: Option<Money>,
     /// `soft_budget`: nothing is refused for it.
-    pub soft: Option<f64>,
+    #[serde(with = "tagrail_money::exact::option")]
+    pub soft: Option<Money>,
     /// `budget_duration` as written: `30s`, `1h`, `7d`, `30d`, `1mo`.
     pub duration: Option<String>,
     /// `budget_reset_at`: when what was spent begins anew at zero.

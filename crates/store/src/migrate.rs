@@ -24,7 +24,8 @@ macro_rules! migration {
 }
 
 /// All steps. What has been released is never changed, only added to.
-const MIGRATIONS: [Migration; 2] = [migration!(1, "0001_begin"), migration!(3, "0003_store_id")];
+const MIGRATIONS: [Migration; 3] =
+    [migration!(1, "0001_begin"), migration!(2, "0002_money"), migration!(3, "0003_store_id")];
 
 /// For `pg_advisory_xact_lock`: `tagrail` in ASCII.
 const LOCK: i64 = 0x74_61_67_72_61_69_6c;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tagrail_money::Money;
 
 use crate::{Kind, Timestamp};
 
@@ -43,8 +44,9 @@ pub struct SpendRow {
     pub output_tokens: u64,
     /// Tokens were estimated: the upstream did not say them.
     pub estimated: bool,
-    /// US dollars.
-    pub cost: f64,
+    /// What it cost. A negative amount counts as nothing.
+    #[serde(with = "tagrail_money::exact")]
+    pub cost: Money,
     /// When the call came.
     pub started: Timestamp,
     /// When its first byte left; streams only.
@@ -101,10 +103,10 @@ pub struct Spender {
 pub struct Spent {
     /// Who.
     pub spender: Spender,
-    /// US dollars of the rows that were written by this very call.
-    pub added: f64,
-    /// US dollars since the budget's last reset, with them.
-    pub spend: f64,
+    /// What the rows cost that were written by this very call.
+    pub added: Money,
+    /// What was spent since the budget's last reset, with them.
+    pub spend: Money,
 }
 
 /// What came of writing rows.
@@ -195,8 +197,8 @@ pub struct DailySpend {
     pub id: String,
     /// The name asked for.
     pub model: String,
-    /// US dollars.
-    pub cost: f64,
+    /// What the calls cost.
+    pub cost: Money,
     /// Prompt tokens.
     pub input_tokens: u64,
     /// Completion tokens.

@@ -6,6 +6,7 @@
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _, SqlStr};
+use tagrail_money::Money;
 
 mod budgets;
 mod change;
@@ -38,7 +39,6 @@ pub(crate) type Done<T> = Result<T, Failure>;
 pub(crate) enum Value {
     Text(Option<String>),
     Int(Option<i64>),
-    Float(f64),
 }
 
 impl From<&str> for Value {
@@ -71,9 +71,9 @@ impl From<Option<i64>> for Value {
     }
 }
 
-impl From<f64> for Value {
-    fn from(number: f64) -> Value {
-        Value::Float(number)
+impl From<Money> for Value {
+    fn from(amount: Money) -> Value {
+        Value::Int(Some(amount.picos()))
     }
 }
 
@@ -167,10 +167,8 @@ impl Row {
         }
     }
 
-    pub(crate) fn float(&self, at: usize) -> Result<Option<f64>, sqlx::Error> {
-        match self {
-            Row::Sqlite(row) => row.try_get(at),
-            Row::Postgres(row) => row.try_get(at),
-        }
+    /// An amount; nothing where there is none.
+    pub(crate) fn money(&self, at: usize) -> Result<Money, sqlx::Error> {
+        Ok(Money::from_picos(self.int(at)?.unwrap_or_default()))
     }
 }

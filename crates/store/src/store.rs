@@ -1,6 +1,9 @@
 //! The trait that both back ends keep.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
+use tagrail_money::Money;
 
 use crate::{
     Change, Changes, Counted, DailyBy, DailyFilter, DailySpend, Deleted, Generation, Identity, Key,
@@ -139,7 +142,11 @@ pub trait Store: Send + Sync {
     async fn daily(&self, by: DailyBy, filter: &DailyFilter) -> Result<Vec<DailySpend>, StoreError>;
 
     /// What one spender has spent since its budget's last reset; `None` when there is no such record.
-    async fn spent(&self, of: &Change) -> Result<Option<f64>, StoreError>;
+    async fn spent(&self, of: &Change) -> Result<Option<Money>, StoreError>;
+
+    /// The same of many, with one query for each kind, and only those that exist. A call may wait for it, and
+    /// so it is given up as soon as [`Store::identity`].
+    async fn spent_many(&self, of: &[Change]) -> Result<HashMap<Change, Money>, StoreError>;
 
     /// Deletes rows (not sums) that ended before; at most so many. Returns how many.
     async fn prune(&self, before: Timestamp, most: u64) -> Result<u64, StoreError>;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tagrail_money::Money;
 
 use crate::{Budget, Limits, Timestamp};
 
@@ -33,8 +34,8 @@ pub struct Team {
     pub metadata: Map<String, Value>,
     /// Every other field that LiteLLM knows, kept as it came.
     pub kept: Map<String, Value>,
-    /// US dollars spent since the budget's last reset. Read from the store; never written back.
-    pub spend: f64,
+    /// What was spent since the budget's last reset. Read from the store; never written back.
+    pub spend: Money,
     /// When it was made.
     pub created_at: Timestamp,
     /// When an admin last changed it.
@@ -53,8 +54,9 @@ pub struct Member {
     pub user_email: Option<String>,
     /// `admin` or `user`.
     pub role: String,
-    /// `max_budget_in_team`, US dollars.
-    pub max_budget: Option<f64>,
+    /// `max_budget_in_team`.
+    #[serde(with = "tagrail_money::exact::option")]
+    pub max_budget: Option<Money>,
 }
 
 /// Which teams.

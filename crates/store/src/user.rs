@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tagrail_money::Money;
 
 use crate::{Budget, Limits, Timestamp};
 
@@ -27,8 +28,8 @@ pub struct User {
     pub metadata: Map<String, Value>,
     /// Every other field that LiteLLM knows, kept as it came.
     pub kept: Map<String, Value>,
-    /// US dollars spent since the budget's last reset. Read from the store; never written back.
-    pub spend: f64,
+    /// What was spent since the budget's last reset. Read from the store; never written back.
+    pub spend: Money,
     /// When it was made.
     pub created_at: Timestamp,
     /// When an admin last changed it.

@@ -79,6 +79,9 @@ contract! {
         thousands_of_rows_are_settled_at_once,
         what_a_client_wrote_cannot_stop_it,
         old_rows_are_pruned_and_their_sums_stay,
+        sums_are_exactly_those_of_the_rows,
+        sums_of_many_spenders_are_read_at_once,
+        a_sum_stays_in_range,
         budgets_begin_anew_once,
         very_many_budgets_begin_anew_a_batch_at_a_time,
         a_late_row_of_a_replaced_key_is_its_successors,
@@ -92,6 +95,7 @@ contract! {
         several_open_a_new_database_at_once,
         what_was_acknowledged_is_there_after_a_drop,
         a_newer_releases_database_is_refused,
+        amounts_of_the_first_release_become_exact,
         a_failed_migration_leaves_nothing,
         a_closed_store_is_unavailable,
         a_writer_holds_up_no_lookup;

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use tagrail_money::Money;
 use tagrail_store::litellm::{Importing, Litellm, Report, import};
 use tagrail_store::{Key, KeyFilter, Store, StoreError, Team, TeamFilter, Timestamp, open};
 use tagrail_testkit::Postgres;
@@ -55,6 +56,10 @@ fn hash(address: &str, key: &str) -> String {
     Postgres::sql(address, &format!("SELECT encode(sha256('{key}'), 'hex')")).trim().to_owned()
 }
 
+fn usd(dollars: f64) -> Money {
+    Money::from_dollars(dollars).unwrap()
+}
+
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
@@ -71,9 +76,9 @@ async fn a_team_comes_with_its_tags_aliases_members_and_spend() {
         assert_eq!(team.model_aliases.iter().collect::<Vec<_>>(), [(&"gg".to_owned(), &"g".to_owned())]);
         assert_eq!(team.metadata, json!({"cost centre": 12}).as_object().unwrap().clone());
         assert_eq!((team.limits.rpm, team.limits.model_rpm["g"]), (Some(60), 3));
-        assert_eq!((team.budget.max, team.budget.duration.as_deref()), (Some(100.25), Some("30d")));
+        assert_eq!((team.budget.max, team.budget.duration.as_deref()), (Some(usd(100.25)), Some("30d")));
         assert_eq!(team.budget.reset_at, Some(at("2030-01-01")));
-        assert!((team.spend - 12.5).abs() < 1e-12);
+        assert_eq!(team.spend, usd(12.5));
         assert_eq!(team.created_at, at("2025-03-01T10:20:30.123Z"));
         assert_eq!(team.kept["organization_id"], "org");
         let members: Vec<_> = team
@@ -81,7 +86,7 @@ async fn a_team_comes_with_its_tags_aliases_members_and_spend() {
             .iter()
             .map(|it| (it.user_id.as_deref().unwrap(), it.role.as_str(), it.max_budget))
             .collect();
-        assert_eq!(members, [("ana", "admin", None), ("ben", "user", Some(4.0))]);
+        assert_eq!(members, [("ana", "admin", None), ("ben", "user", Some(usd(4.0)))]);
 
         let odd = store.team("Straße \"2\"").await.unwrap().unwrap();
         assert!(odd.blocked && odd.tags.is_empty() && odd.members.is_empty());
@@ -108,8 +113,8 @@ async fn a_key_comes_by_its_hash_with_what_it_may_and_has_spent() {
         assert_eq!(key.tags, ["fast"]);
         assert_eq!(key.aliases["x"], "g");
         assert_eq!(key.allowed_routes, ["llm_api_routes"]);
-        assert!((key.spend - 0.012_345_678_901_234_5).abs() < 1e-18, "{}", key.spend);
-        assert_eq!(key.budget.max, Some(5.5), "its own budget comes before a shared one");
+        assert_eq!(key.spend, usd(0.012_345_678_901));
+        assert_eq!(key.budget.max, Some(usd(5.5)), "its own budget comes before a shared one");
         assert_eq!(
             (key.limits.rpm, key.budget.duration.as_deref()),
             (Some(7), Some("7d")),
@@ -123,7 +128,7 @@ async fn a_key_comes_by_its_hash_with_what_it_may_and_has_spent() {
         let expired = store.key(&hash(&from, "sk-expired-0123456789")).await.unwrap().unwrap();
         assert!(expired.blocked);
         assert_eq!(expired.expires, Some(at("2025-01-01")));
-        assert_eq!((expired.budget.max, expired.limits.rpm), (Some(25.0), Some(7)));
+        assert_eq!((expired.budget.max, expired.limits.rpm), (Some(usd(25.0)), Some(7)));
         let plain = store.key(&hash(&from, "sk-plain-0123456789")).await.unwrap().unwrap();
         assert_eq!((plain.name.as_str(), plain.blocked, plain.models.len()), ("sk-...", false, 0));
         let second = store.key(&"f".repeat(64)).await.unwrap().unwrap();
@@ -182,14 +187,17 @@ async fn users_and_tags_come_and_grants_of_teams_are_reserved() {
             (ana.email.as_deref(), ana.role.as_deref()),
             (Some("ana@example.org"), Some("internal_user"))
         );
-        assert!((ana.spend - 1.25).abs() < 1e-12);
+        assert_eq!(ana.spend, usd(1.25));
         assert!(!ana.kept.contains_key("password"), "{:?}", ana.kept);
         let tags = store.tags(None).await.unwrap();
-        let seen: Vec<(&str, Option<bool>, Option<f64>)> =
+        let seen: Vec<(&str, Option<bool>, Option<Money>)> =
             tags.iter().map(|tag| (tag.name.as_str(), tag.reserved, tag.budget.max)).collect();
-        assert_eq!(seen, [("eu", Some(true), None), ("free", None, None), ("teamA", Some(true), Some(3.5))]);
+        assert_eq!(
+            seen,
+            [("eu", Some(true), None), ("free", None, None), ("teamA", Some(true), Some(usd(3.5)))]
+        );
         let blue = tags.iter().find(|tag| tag.name == "teamA").unwrap();
-        assert_eq!((blue.description.as_deref(), blue.spend), (Some("the blue ones"), 2.5));
+        assert_eq!((blue.description.as_deref(), blue.spend), (Some("the blue ones"), usd(2.5)));
         assert_eq!(report.reserved, ["eu", "teamA"]);
         assert_eq!(store.reserved().await.unwrap().1, ["eu", "teamA"]);
     }
@@ -274,7 +282,7 @@ async fn tables_and_columns_of_other_releases_may_be_missing() {
     assert_eq!((report.keys.brought, report.teams.brought, report.users.found), (1, 1, 0));
     let key = store.key(&hash(&from, "sk-old-0123456789")).await.unwrap().unwrap();
     assert_eq!((key.models, key.expires), (vec!["g".to_owned()], Some(at("2031-01-01"))));
-    assert!((key.spend - 0.5).abs() < 1e-12);
+    assert_eq!(key.spend, usd(0.5));
     assert_eq!(store.team("t").await.unwrap().unwrap().kept["a_new_column"], "later");
 }
 

@@ -1,6 +1,7 @@
 //! Limits and budgets: the fields that teams, keys, users and tags share.
 
 use serde_json::{Map, Value, json};
+use tagrail::Money;
 use tagrail_store::{Budget, Limits, Timestamp, next_reset};
 
 use crate::fields::{Asked, Field, Holds, acts};
@@ -66,7 +67,7 @@ pub(crate) fn show_limits(limits: &Limits, into: &mut Map<String, Value>) {
 }
 
 /// Writes a budget and what was spent of it.
-pub(crate) fn show_budget(budget: &Budget, spend: f64, into: &mut Map<String, Value>) {
+pub(crate) fn show_budget(budget: &Budget, spend: Money, into: &mut Map<String, Value>) {
     into.insert("max_budget".to_owned(), json!(budget.max));
     into.insert("soft_budget".to_owned(), json!(budget.soft));
     into.insert("budget_duration".to_owned(), json!(budget.duration));

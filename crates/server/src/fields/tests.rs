@@ -38,7 +38,10 @@ fn what_fits_is_read() {
         (asked.text("alias"), asked.flag("blocked"), asked.count("rpm_limit")),
         (Some("A"), Some(true), Some(5))
     );
-    assert_eq!((asked.money("max_budget"), asked.texts("models")), (Some(1.0), Some(vec!["g".to_owned()])));
+    assert_eq!(
+        (asked.money("max_budget"), asked.texts("models")),
+        (Money::from_dollars(1.0).ok(), Some(vec!["g".to_owned()]))
+    );
     assert_eq!(asked.map("aliases").unwrap()["x"], "g");
     assert_eq!(asked.counts("model_rpm_limit").unwrap()["g"], 3);
     assert!(asked.is_there("tpm_limit") && asked.count("tpm_limit").is_none());
@@ -56,6 +59,7 @@ fn a_wrong_value_names_its_field() {
         (r#"{"rpm_limit": 18446744073709551615}"#, 400, "rpm_limit"),
         (r#"{"max_budget": -0.5}"#, 400, "max_budget"),
         (r#"{"max_budget": 1e300}"#, 400, "max_budget"),
+        (r#"{"max_budget": 9223373}"#, 400, "max_budget"),
         (r#"{"max_budget": "1"}"#, 422, "max_budget"),
         (r#"{"models": "g"}"#, 422, "models"),
         (r#"{"models": [1]}"#, 422, "models"),
@@ -138,7 +142,7 @@ fn a_query_string_is_read_by_the_same_lists() {
     );
     assert_eq!(
         (asked.texts("models"), asked.money("max_budget")),
-        (Some(vec!["a".to_owned(), "b".to_owned()]), Some(0.5))
+        (Some(vec!["a".to_owned(), "b".to_owned()]), Money::from_dollars(0.5).ok())
     );
     for (query, status) in
         [("rpm_limit=x", 422), ("rpm_limit=-1", 400), ("alias=a&alias=b", 400), ("alias=%00", 400)]

@@ -19,8 +19,8 @@ const MOST_ENTRIES: usize = 4096;
 /// the store's integers hold.
 const LARGEST_COUNT: u64 = (1 << 53) - 1;
 
-/// Largest sum of money; far from where adding a cent is lost.
-const LARGEST_SUM: f64 = 1e12;
+/// Largest sum of money, in dollars: what [`tagrail::Money`] holds.
+const LARGEST_SUM: f64 = 9_223_372.0;
 
 /// Checks a value and brings it into its one form.
 pub(super) fn checked(field: &Field, value: Value) -> Result<Value, Problem> {
@@ -151,7 +151,11 @@ fn count(name: &str, number: &serde_json::Number) -> Result<Value, Problem> {
 fn money(name: &str, number: &serde_json::Number) -> Result<Value, Problem> {
     match number.as_f64() {
         Some(sum) if sum < 0.0 => Err(negative(name, sum)),
-        Some(sum) if sum > LARGEST_SUM => Err(too_large(name)),
+        Some(sum) if sum > LARGEST_SUM => {
+            let message =
+                format!("`{name}` can be {LARGEST_SUM} US dollars at most; leave it out for no limit.");
+            Err(bad(name, message))
+        }
         Some(sum) => Ok(Value::from(sum)),
         None => Err(wrong(name, &meant(Holds::Money))),
     }

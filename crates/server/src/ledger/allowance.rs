@@ -5,10 +5,10 @@ use std::sync::{Arc, MutexGuard};
 
 use http::{HeaderName, HeaderValue};
 use tagrail::routing::RequestTag;
-use tagrail::{Allowance, AllowanceFacts, Need, OverLimit, Reservation, Used};
-use tagrail_store::{Budget, Identity, Kind, Limits, Tag, Timestamp};
+use tagrail::{Allowance, AllowanceFacts, Money, Need, OverLimit, Reservation, Used};
+use tagrail_store::{Budget, Change, Identity, Kind, Limits, Tag, Timestamp};
 
-use super::meters::{Counts, Meter, Meters};
+use super::meters::{Counts, Meter, Meters, Window};
 use super::over::{self, Unit};
 
 /// One count that calls fall under, and what it is limited to.
@@ -19,7 +19,7 @@ pub(crate) struct Part {
     /// As it is called in refusals.
     pub(super) name: String,
     pub(super) limits: Limits,
-    pub(super) max: Option<f64>,
+    pub(super) max: Option<Money>,
     /// When what was spent begins anew.
     pub(super) reset_at: Option<Timestamp>,
     pub(super) meter: Arc<Meter>,
@@ -28,7 +28,7 @@ pub(crate) struct Part {
 /// A key's: the counts of key, team and user, and those of the tags that a call carries.
 pub(crate) struct Purse {
     key: Arc<Meter>,
-    max: Option<f64>,
+    max: Option<Money>,
     limits: Limits,
     /// Those that are limited at all; key, team, user.
     parts: Vec<Arc<Part>>,
@@ -46,6 +46,11 @@ impl Part {
 
     pub(super) fn of_tag(tag: &Tag, meter: Arc<Meter>) -> Option<Part> {
         Part::new(Kind::Tag, &tag.name, tag.name.clone(), (&tag.limits, &tag.budget), meter)
+    }
+
+    /// As the store knows it.
+    pub(super) fn spender(&self) -> Change {
+        Change { kind: self.kind, id: self.id.clone() }
     }
 
     fn limits_model(&self, model: &str) -> bool {
@@ -93,7 +98,7 @@ impl Allowance for Purse {
             named: Vec::new(),
             taken: Vec::new(),
             tokens: 0,
-            cost: 0.0,
+            cost: Money::ZERO,
             open: false,
         };
         held.take(need)?;
@@ -166,7 +171,7 @@ struct Held {
     /// The names that the call was tried under and that somebody limits, the last one last.
     named: Vec<Named>,
     tokens: u64,
-    cost: f64,
+    cost: Money,
     /// There is something to give back.
     open: bool,
 }
@@ -187,25 +192,33 @@ impl Held {
     fn take(&mut self, need: &Need<'_>) -> Result<(), OverLimit> {
         let now = self.meters.clock.now();
         let is_first = !self.open;
+        let named = self.named.iter().find(|named| named.model == need.model);
         let more = More {
             model: need.model,
             requests: u64::from(is_first),
-            tokens: need.tokens.saturating_sub(self.tokens),
-            cost: (need.cost.unwrap_or(0.0) - self.cost).max(0.0),
+            tokens: Tokens::of(need, self.tokens),
+            cost: need.cost.unwrap_or_default().less(self.cost),
             held: self.cost,
-            of_model: match self.named.iter().find(|named| named.model == need.model) {
-                Some(named) => (0, need.tokens.saturating_sub(named.tokens)),
-                None => (1, need.tokens),
+            of_model: match named {
+                Some(named) => (0, Tokens::of(need, named.tokens)),
+                None => (1, Tokens::of(need, 0)),
             },
             now,
         };
         let parts = self.parts.clone();
         // All of them, for as long as it takes to look and to take.
         let mut all: Vec<MutexGuard<'_, Counts>> = parts.iter().map(|part| part.meter.counts()).collect();
+        for (part, counts) in parts.iter().zip(&mut all).filter(|(part, _)| part.max.is_some()) {
+            self.meters.shared.use_budget(part, counts);
+        }
         let mut both = parts.iter().zip(&mut all);
         let over = both.find_map(|(part, counts)| more.check_budget(part, counts).err());
         let over = over.or_else(|| {
-            parts.iter().zip(&mut all).find_map(|(part, counts)| more.check_rates(part, counts).err())
+            let mine = |taken: &[Taken], at: usize| taken.get(at).copied().unwrap_or_default();
+            parts.iter().zip(&mut all).enumerate().find_map(|(at, (part, counts))| {
+                let of_model = named.map(|named| mine(&named.taken, at)).unwrap_or_default();
+                more.check_rates(part, counts, (mine(&self.taken, at), of_model)).err()
+            })
         });
         if let Some(over) = over {
             drop(all);
@@ -216,18 +229,18 @@ impl Held {
         let named = self.named_last(need.model, &parts);
         for (at, (part, counts)) in parts.iter().zip(&mut all).enumerate() {
             more.take(counts, is_first);
-            add(&mut self.taken[at], counts.window.began, more.tokens);
+            add(&mut self.taken[at], counts.window.began, more.tokens.more);
             if let Some(named) = named
                 && let Some(began) = more.take_model(part, counts)
             {
-                add(&mut self.named[named].taken[at], Some(began), more.of_model.1);
+                add(&mut self.named[named].taken[at], Some(began), more.of_model.1.more);
             }
         }
         drop(all);
         if let Some(named) = named {
-            self.named[named].tokens += more.of_model.1;
+            self.named[named].tokens += more.of_model.1.more;
         }
-        self.tokens += more.tokens;
+        self.tokens += more.tokens.more;
         self.cost += more.cost;
         self.open = true;
         Ok(())
@@ -296,13 +309,53 @@ impl Drop for Held {
 struct More<'a> {
     model: &'a str,
     requests: u64,
-    tokens: u64,
-    cost: f64,
-    /// US dollars that this call holds already.
-    held: f64,
+    tokens: Tokens,
+    cost: Money,
+    /// What this call holds already.
+    held: Money,
     /// Requests and tokens under this name.
-    of_model: (u64, u64),
+    of_model: (u64, Tokens),
     now: Timestamp,
+}
+
+/// Tokens that an attempt needs of a count.
+#[derive(Clone, Copy)]
+struct Tokens {
+    /// Beyond what the call holds.
+    more: u64,
+    /// For which there must be room.
+    least: u64,
+    /// That the call holds already, in whichever window.
+    held: u64,
+}
+
+/// Why a window has no room for tokens.
+struct Lack {
+    /// By others.
+    used: u64,
+    wanted: u64,
+    /// There would be, without what calls under way have reserved.
+    passing: bool,
+}
+
+impl Tokens {
+    fn of(need: &Need<'_>, held: u64) -> Tokens {
+        Tokens { more: need.tokens.saturating_sub(held), least: need.tokens_least.min(need.tokens), held }
+    }
+
+    /// A limit has room when what the call uses in any case fits in. It then takes all that it may use, and what
+    /// is left, if anything is, refuses the others: a limit is exceeded by one call's estimate at most, and a call
+    /// that sets no limit to its answer is not refused for the longest one that its model could give.
+    fn lack(self, limit: u64, window: &Window, mine: Taken) -> Option<Lack> {
+        let own = if mine.0 == window.began { mine.1 } else { 0 };
+        let least = self.least.saturating_sub(self.held.saturating_sub(own)).max(u64::from(own == 0));
+        let used = window.tokens.saturating_sub(own);
+        if self.more == 0 || used.saturating_add(least) <= limit {
+            return None;
+        }
+        let settled = window.tokens.saturating_sub(window.held);
+        Some(Lack { used, wanted: least, passing: settled.saturating_add(least) <= limit })
+    }
 }
 
 /// A refusal, and what it is counted as.
@@ -319,7 +372,7 @@ impl More<'_> {
     fn check_budget(&self, part: &Part, counts: &mut Counts) -> Result<(), Over> {
         let Some(max) = part.max else { return Ok(()) };
         let spent = counts.spent();
-        let others = counts.holders > u64::from(self.held > 0.0);
+        let others = counts.holders > u64::from(self.held.is_positive());
         let fits = spent < max && (!others || spent + counts.reserved + self.cost <= max);
         if fits {
             return Ok(());
@@ -329,45 +382,67 @@ impl More<'_> {
         Err(Over { told, unit: Unit::Budget, kind: part.kind })
     }
 
-    fn check_rates(&self, part: &Part, counts: &mut Counts) -> Result<(), Over> {
+    /// `mine` is what this call has taken before, from the count and from that of its name.
+    fn check_rates(&self, part: &Part, counts: &mut Counts, mine: (Taken, Taken)) -> Result<(), Over> {
         let Limits { rpm, tpm, parallel, model_rpm, model_tpm } = &part.limits;
         let window = *counts.window.look(self.now);
-        let (requests, tokens) = self.of_model;
-        let own = [
-            (Unit::Requests, *rpm, window.requests, self.requests),
-            (Unit::Tokens, *tpm, window.tokens, self.tokens),
-            (Unit::Parallel, *parallel, counts.parallel, self.requests),
-        ];
-        let over = |unit, limit, (used, more), window, model| Over {
-            told: over::rate(part, &over::Rate { unit, limit, used, more, window, model, now: self.now }),
-            unit,
-            kind: part.kind,
-        };
-        for (unit, limit, used, more) in own {
-            if let Some(limit) = limit.filter(|limit| more > 0 && used.saturating_add(more) > *limit) {
-                return Err(over(unit, limit, (used, more), window, None));
-            }
-        }
+        self.check_count(part, Unit::Requests, *rpm, (window.requests, self.requests), window, None)?;
+        self.check_tokens(part, *tpm, self.tokens, (window, mine.0), None)?;
+        self.check_count(part, Unit::Parallel, *parallel, (counts.parallel, self.requests), window, None)?;
         if !part.limits_model(self.model) {
             return Ok(());
         }
         let window = *counts.model(self.model).look(self.now);
-        let own = [
-            (Unit::Requests, limit_of(model_rpm, self.model), window.requests, requests),
-            (Unit::Tokens, limit_of(model_tpm, self.model), window.tokens, tokens),
-        ];
-        for (unit, limit, used, more) in own {
-            if let Some(limit) = limit.filter(|limit| more > 0 && used.saturating_add(more) > **limit) {
-                return Err(over(unit, *limit, (used, more), window, Some(self.model)));
-            }
-        }
-        Ok(())
+        let (requests, tokens) = self.of_model;
+        let limit = limit_of(model_rpm, self.model).copied();
+        self.check_count(part, Unit::Requests, limit, (window.requests, requests), window, Some(self.model))?;
+        let limit = limit_of(model_tpm, self.model).copied();
+        self.check_tokens(part, limit, tokens, (window, mine.1), Some(self.model))
+    }
+
+    fn check_count(
+        &self,
+        part: &Part,
+        unit: Unit,
+        limit: Option<u64>,
+        (used, more): (u64, u64),
+        window: Window,
+        model: Option<&str>,
+    ) -> Result<(), Over> {
+        let Some(limit) = limit.filter(|limit| more > 0 && used.saturating_add(more) > *limit) else {
+            return Ok(());
+        };
+        Err(self.over(
+            part,
+            &over::Rate { unit, limit, used, more, window, reserved: false, model, now: self.now },
+        ))
+    }
+
+    fn check_tokens(
+        &self,
+        part: &Part,
+        limit: Option<u64>,
+        tokens: Tokens,
+        (window, mine): (Window, Taken),
+        model: Option<&str>,
+    ) -> Result<(), Over> {
+        let Some(limit) = limit else { return Ok(()) };
+        let Some(Lack { used, wanted, passing }) = tokens.lack(limit, &window, mine) else { return Ok(()) };
+        let (unit, more) = (Unit::Tokens, wanted);
+        Err(self.over(
+            part,
+            &over::Rate { unit, limit, used, more, window, reserved: passing, model, now: self.now },
+        ))
+    }
+
+    fn over(&self, part: &Part, rate: &over::Rate<'_>) -> Over {
+        Over { told: over::rate(part, rate), unit: rate.unit, kind: part.kind }
     }
 
     fn take(&self, counts: &mut Counts, is_first: bool) {
-        counts.window.look(self.now).take(self.requests, self.tokens, self.now);
+        counts.window.look(self.now).take(self.requests, self.tokens.more, self.now);
         counts.parallel += u64::from(is_first);
-        if self.held > 0.0 {
+        if self.held.is_positive() {
             counts.reserved += self.cost;
         } else {
             counts.hold(self.cost);
@@ -380,7 +455,7 @@ impl More<'_> {
         }
         let (requests, tokens) = self.of_model;
         let window = counts.model(self.model).look(self.now);
-        window.take(requests, tokens, self.now);
+        window.take(requests, tokens.more, self.now);
         window.began
     }
 }

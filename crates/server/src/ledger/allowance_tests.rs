@@ -1,7 +1,6 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use proptest::prelude::*;
 use tagrail::routing::TagOrigin;
 use tagrail::{Caller, Operation, Outcome, Router};
 use tagrail_store::{Change, Key, Settled, Spender, Spent, Team, User};
@@ -45,12 +44,20 @@ impl Rig {
     /// The store has rows, and says what is spent.
     fn settled(&self, added: f64, spend: f64) {
         let spender = Spender { kind: Kind::Key, id: "k".to_owned() };
-        self.meters.settled(&Settled { new: 1, spent: vec![Spent { spender, added, spend }] }, true);
+        self.meters.settled(
+            &Settled { new: 1, spent: vec![Spent { spender, added: usd(added), spend: usd(spend) }] },
+            true,
+        );
     }
 }
 
+/// Dollars.
+pub(in crate::ledger) fn usd(dollars: f64) -> Money {
+    Money::from_dollars(dollars).unwrap()
+}
+
 fn limited(hash: &str, limits: Limits, max: Option<f64>) -> Key {
-    let budget = Budget { max, ..Budget::default() };
+    let budget = Budget { max: max.map(usd), ..Budget::default() };
     Key { hash: hash.to_owned(), name: "sk-...WWqw".to_owned(), limits, budget, ..Key::default() }
 }
 
@@ -64,7 +71,7 @@ pub(in crate::ledger) fn outcome(caller: &Caller, cost: f64) -> Outcome<'_> {
         duration: std::time::Duration::ZERO,
         first_byte: None,
         usage: None,
-        cost: Some(cost),
+        cost: Some(usd(cost)),
         attempts: 1,
         cut_short: false,
         caller,
@@ -82,7 +89,7 @@ pub(in crate::ledger) fn outcome(caller: &Caller, cost: f64) -> Outcome<'_> {
 }
 
 fn need(tokens: u64, cost: f64) -> Need<'static> {
-    Need { model: "m", tags: &[], tokens, cost: Some(cost) }
+    Need { model: "m", tags: &[], tokens, tokens_least: tokens, cost: Some(usd(cost)) }
 }
 
 fn rpm(limit: u64) -> Limits {
@@ -136,10 +143,10 @@ fn tokens_are_reserved_corrected_and_given_back() {
             .message
             .contains("Limit type: tokens. Current limit: 100, Remaining: 20.")
     );
-    held.settle(Used { tokens: 10, cost: 0.0 });
+    held.settle(Used { tokens: 10, cost: usd(0.0) });
     let held = purse.reserve(&need(90, 0.0)).unwrap();
     drop(held);
-    purse.reserve(&need(90, 0.0)).unwrap().settle(Used { tokens: 95, cost: 0.0 });
+    purse.reserve(&need(90, 0.0)).unwrap().settle(Used { tokens: 95, cost: usd(0.0) });
     assert!(purse.reserve(&need(1, 0.0)).is_err(), "what was used beyond the estimate counts");
     assert!(rig.key(Limits { tpm: Some(1), ..Limits::default() }, None).reserve(&need(2, 0.0)).is_err());
 }
@@ -151,9 +158,9 @@ fn tokens_of_a_minute_that_is_over_do_not_come_off_the_next() {
     let long = purse.reserve(&need(100, 0.0)).unwrap();
     rig.clock.advance(60_000);
     let short = purse.reserve(&need(60, 0.0)).unwrap();
-    long.settle(Used { tokens: 5, cost: 0.0 });
+    long.settle(Used { tokens: 5, cost: usd(0.0) });
     assert!(purse.reserve(&need(41, 0.0)).is_err());
-    short.settle(Used { tokens: 60, cost: 0.0 });
+    short.settle(Used { tokens: 60, cost: usd(0.0) });
 }
 
 #[test]
@@ -188,7 +195,7 @@ fn models_have_limits_of_their_own_within_the_key() {
     // The call goes on under another name: what it uses there counts there.
     held.extend(&Need { model: "n", ..need(8, 0.0) }).unwrap();
     assert!(purse.reserve(&Need { model: "n", ..need(3, 0.0) }).is_err());
-    held.settle(Used { tokens: 2, cost: 0.0 });
+    held.settle(Used { tokens: 2, cost: usd(0.0) });
     assert!(purse.reserve(&Need { model: "n", ..need(8, 0.0) }).is_ok());
     assert!(purse.reserve(&need(1, 0.0)).is_err(), "the request itself was counted");
 }
@@ -238,7 +245,7 @@ fn tags_have_limits_for_all_who_carry_them() {
         assert!(purse.reserve(&Need { tags: &others, ..need(1, 0.0) }).is_ok(), "{others:?}");
     }
     assert!(!purse.has_budget(&gold));
-    let budget = Budget { max: Some(1.0), ..Budget::default() };
+    let budget = Budget { max: Some(usd(1.0)), ..Budget::default() };
     rig.meters.set_tags(vec![Tag { name: "gold".to_owned(), budget, ..Tag::default() }]);
     assert!(purse.has_budget(&gold) && !purse.has_budget(&tags(&["free"])));
 }
@@ -252,7 +259,7 @@ fn whoever_is_alone_crosses_a_budget_once() {
     assert!(over.message.contains("reserved for calls that are under way"), "{}", over.message);
     assert_eq!((over.kind, over.retry_after), ("budget_exceeded", Some(std::time::Duration::from_secs(1))));
     rig.record(4.0);
-    held.settle(Used { tokens: 1, cost: 4.0 });
+    held.settle(Used { tokens: 1, cost: usd(4.0) });
     let over = refusal(&purse, &need(1, 0.0));
     let text = "Budget has been exceeded! Key=key (sk-...WWqw) Current cost: 4.0, Max budget: 1.0";
     assert_eq!((over.message.as_str(), over.retry_after), (text, None));
@@ -262,15 +269,15 @@ fn whoever_is_alone_crosses_a_budget_once() {
 fn what_is_written_counts_once_before_and_after() {
     let rig = Rig::new();
     let purse = rig.key(Limits::default(), Some(10.0));
-    assert_eq!(purse.facts().key_spend, 0.0);
+    assert_eq!(purse.facts().key_spend, usd(0.0));
     rig.record(3.0);
     rig.record(1.0);
-    assert_eq!(purse.facts().key_spend, 4.0);
+    assert_eq!(purse.facts().key_spend, usd(4.0));
     // Another process has spent 2 of it.
     rig.settled(3.0, 5.0);
-    assert_eq!(purse.facts().key_spend, 6.0);
+    assert_eq!(purse.facts().key_spend, usd(6.0));
     rig.settled(1.0, 6.0);
-    assert_eq!(purse.facts().key_spend, 6.0);
+    assert_eq!(purse.facts().key_spend, usd(6.0));
 }
 
 #[tokio::test]
@@ -280,13 +287,13 @@ async fn what_the_store_has_without_having_said_so_does_not_count_twice_however_
     rig.record(1.0);
     // Written, but the answer was lost; when it was written again it added nothing.
     rig.settled(0.0, 1.0);
-    assert_eq!(purse.facts().key_spend, 2.0);
+    assert_eq!(purse.facts().key_spend, usd(2.0));
     rig.meters.mark();
     rig.record(0.5);
     rig.meters.reconcile(&SettlingStore::new()).await.unwrap();
-    assert_eq!(purse.facts().key_spend, 1.5);
+    assert_eq!(purse.facts().key_spend, usd(1.5));
     rig.settled(0.5, 1.5);
-    assert_eq!(purse.facts().key_spend, 1.5);
+    assert_eq!(purse.facts().key_spend, usd(1.5));
 }
 
 #[tokio::test]
@@ -296,19 +303,19 @@ async fn a_sum_that_was_read_before_rows_were_written_does_not_take_the_place_of
     rig.record(1.0);
     let change = [Change { kind: Kind::Key, id: "k".to_owned() }];
     let writing = async {
-        *store.spend.lock().unwrap() = 1.0;
+        *store.spend.lock().unwrap() = usd(1.0);
         rig.settled(1.0, 1.0);
     };
     let (read, ()) = tokio::join!(rig.meters.refresh(&store, Some(&change)), writing);
     read.unwrap();
-    assert_eq!(purse.facts().key_spend, 1.0);
+    assert_eq!(purse.facts().key_spend, usd(1.0));
 }
 
 #[tokio::test]
 async fn when_everything_has_changed_no_sum_is_asked_for_and_each_comes_with_its_key() {
     let (rig, store) = (Rig::new(), SettlingStore::new());
     let spending = |hash: &str, spend| {
-        let key = Key { spend, ..limited(hash, Limits::default(), Some(1.0)) };
+        let key = Key { spend: usd(spend), ..limited(hash, Limits::default(), Some(1.0)) };
         Purse::of(&Identity { key, team: None, user: None }, &rig.meters)
     };
     let before: Vec<Purse> = (0..1000).map(|number| spending(&number.to_string(), 2.0)).collect();
@@ -335,7 +342,7 @@ fn a_meter_stays_while_somebody_needs_it_and_then_goes() {
     let held = kept.reserve(&need(1, 0.0)).unwrap();
     let many = 5000;
     for number in 0..many {
-        drop(rig.meters.of(Kind::Key, &format!("idle-{number}"), 0.0));
+        drop(rig.meters.of(Kind::Key, &format!("idle-{number}"), Money::ZERO));
     }
     assert!(rig.meters.count(Kind::Key) < many / 2, "{}", rig.meters.count(Kind::Key));
     held.settle(Used::default());
@@ -345,73 +352,59 @@ fn a_meter_stays_while_somebody_needs_it_and_then_goes() {
     assert!(kept.reserve(&need(1, 0.0)).is_err(), "the window was not forgotten");
 }
 
-/// What may happen to a budget.
-#[derive(Clone, Debug)]
-enum Step {
-    /// A call is reserved for so many cents at most.
-    Begin(u8),
-    /// The one at this place ends, having cost this part of its estimate, in percent.
-    End(usize, u8),
-    /// The one at this place is dropped.
-    Drop(usize),
-    /// What is recorded is written.
-    Write,
+/// A call that needs so much in any case, and may use more.
+fn open_ended(least: u64, most: u64) -> Need<'static> {
+    Need { tokens_least: least, ..need(most, 0.0) }
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (1..50u8).prop_map(Step::Begin),
-        3 => (0..64usize, 0..=100u8).prop_map(|(at, part)| Step::End(at, part)),
-        1 => (0..64usize).prop_map(Step::Drop),
-        1 => Just(Step::Write),
-    ]
+#[test]
+fn a_call_without_a_limit_of_its_own_is_admitted_while_there_is_room_for_its_prompt() {
+    let rig = Rig::new();
+    let purse = rig.key(Limits { tpm: Some(100), ..Limits::default() }, None);
+    let held = purse.reserve(&open_ended(10, 5000)).expect("its prompt fits in");
+    let over = refusal(&purse, &need(1, 0.0));
+    assert_eq!((over.kind, over.retry_after), ("throttling_error", Some(std::time::Duration::from_secs(1))));
+    assert!(over.message.contains("reserved for calls that are under way"), "{}", over.message);
+    held.settle(Used { tokens: 60, cost: Money::ZERO });
+    assert!(purse.reserve(&need(41, 0.0)).is_err(), "its own limit does not fit in");
+    let held = purse.reserve(&open_ended(40, 5000)).expect("one call crosses the limit");
+    held.settle(Used { tokens: 5000, cost: Money::ZERO });
+    let over = refusal(&purse, &open_ended(1, 5000));
+    assert_eq!(over.retry_after, Some(std::time::Duration::from_secs(60)));
+    assert!(!over.message.contains("under way"), "{}", over.message);
 }
 
-proptest! {
-    /// Whoever is alone and has something left is served; and whatever happens at the same time, a budget
-    /// is crossed by no more than one call.
-    #[test]
-    fn a_budget_is_crossed_by_one_call_at_most(steps in prop::collection::vec(step(), 1..200)) {
-        const MAX: f64 = 1.0;
-        let rig = Rig::new();
-        let purse = rig.key(Limits::default(), Some(MAX));
-        let (mut under_way, mut spent, mut unwritten, mut dearest) = (Vec::new(), 0.0, 0.0, 0.0f64);
-        for step in steps {
-            match step {
-                Step::Begin(cents) => {
-                    let cost = f64::from(cents) / 100.0;
-                    let reserved: f64 = under_way.iter().map(|(_, cost)| cost).sum();
-                    let fits = spent < MAX && (under_way.is_empty() || spent + reserved + cost <= MAX);
-                    // Where it is exactly full, rounding may decide.
-                    let is_clear = (spent + reserved + cost - MAX).abs() > 1e-9 && (spent - MAX).abs() > 1e-9;
-                    match purse.reserve(&need(1, cost)) {
-                        Ok(held) => {
-                            prop_assert!(fits || !is_clear);
-                            dearest = dearest.max(cost);
-                            under_way.push((held, cost));
-                        }
-                        Err(_) => prop_assert!(!fits || !is_clear),
-                    }
-                }
-                Step::End(at, part) if !under_way.is_empty() => {
-                    let (held, cost) = under_way.swap_remove(at % under_way.len());
-                    let used = cost * f64::from(part) / 100.0;
-                    rig.record(used);
-                    held.settle(Used { tokens: 1, cost: used });
-                    spent += used;
-                    unwritten += used;
-                }
-                Step::Drop(at) if !under_way.is_empty() => {
-                    drop(under_way.swap_remove(at % under_way.len()));
-                }
-                Step::Write => {
-                    rig.settled(unwritten, spent);
-                    unwritten = 0.0;
-                }
-                Step::End(..) | Step::Drop(_) => {}
-            }
-            prop_assert!(spent <= MAX + dearest + 1e-9);
-            prop_assert!((purse.facts().key_spend - spent).abs() < 1e-9);
-        }
+#[test]
+fn a_retry_that_may_use_more_is_not_refused_for_what_its_call_holds_itself() {
+    let rig = Rig::new();
+    let purse = rig.key(Limits { tpm: Some(100), ..Limits::default() }, None);
+    let mut held = purse.reserve(&open_ended(10, 500)).unwrap();
+    held.extend(&open_ended(10, 800)).unwrap();
+    assert!(held.extend(&need(900, 0.0)).is_err(), "a limit of its own that never fits");
+    held.settle(Used { tokens: 90, cost: Money::ZERO });
+    assert!(purse.reserve(&need(10, 0.0)).is_ok());
+}
+
+#[test]
+fn a_budget_of_one_takes_ten_calls_of_a_tenth() {
+    let rig = Rig::new();
+    let purse = rig.key(Limits::default(), Some(1.0));
+    for number in 0..10 {
+        let held = purse.reserve(&need(1, 0.1)).unwrap_or_else(|over| panic!("{number}: {}", over.message));
+        rig.record(0.1);
+        held.settle(Used { tokens: 1, cost: usd(0.1) });
     }
+    let over = refusal(&purse, &need(1, 0.1));
+    assert!(over.message.contains("Current cost: 1.0, Max budget: 1.0"), "{}", over.message);
+
+    let parallel = rig_of_ten_at_once();
+    assert_eq!(parallel, 10);
+}
+
+/// How many calls of 0.1 fit into a budget of 1 at the same time.
+fn rig_of_ten_at_once() -> usize {
+    let rig = Rig::new();
+    let purse = rig.key(Limits::default(), Some(1.0));
+    let held: Vec<_> = (0..20).map_while(|_| purse.reserve(&need(1, 0.1)).ok()).collect();
+    held.len()
 }

@@ -18,6 +18,9 @@ const POLL: Duration = Duration::from_millis(500);
 /// How long the store may take to say what changed, before it counts as gone.
 pub(super) const ANSWER: Duration = Duration::from_secs(3);
 
+/// How long further budgets are awaited that are used for the first time, before their sums are read.
+const ADDED: Duration = Duration::from_millis(10);
+
 /// How often counts are held against the store's sums.
 const RECONCILE: Duration = Duration::from_secs(10);
 
@@ -50,10 +53,17 @@ pub(super) async fn follow(books: Arc<Books>) {
         }
         match (books.store(), answer) {
             (Ok(store), Ok(Ok(()))) => {
+                match timeout(ANSWER, books.meters.read_shared(&*store)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "what others have spent was not read"),
+                    Err(_) => tracing::debug!("what others have spent was not read in time"),
+                }
                 // Each is enough; a lost notice costs no more than the poll's time.
                 tokio::select! {
                     () = store.notified() => {}
                     () = books.follower.wake.notified() => {}
+                    // Others that are used for the first time now are read with it.
+                    () = books.meters.shared.added.notified() => sleep(ADDED).await,
                     () = sleep(POLL) => {}
                 }
             }

@@ -1,10 +1,10 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use tagrail::{Caller, Identity, Router};
+use tagrail::{Caller, Identity, Money, Router};
 use tagrail_store::{Journal, SpendRow, Timestamp};
 
-use super::super::allowance::tests::outcome;
+use super::super::allowance::tests::{outcome, usd};
 use super::super::settling_store::SettlingStore;
 use super::super::{Clock, LedgerParts, Opening};
 use super::*;
@@ -73,7 +73,7 @@ async fn what_waits_for_the_disk_is_not_taken_for_written() {
     let (store, directory) = (Arc::new(SettlingStore::new()), tempfile::tempdir().unwrap());
     let directory = directory.path().join("journal");
     let books = books(&store, &directory).await;
-    let key = books.meters.of(Kind::Key, "k", 0.0);
+    let key = books.meters.of(Kind::Key, "k", Money::ZERO);
     let identity = Identity { key: "k".to_owned(), ..Identity::default() };
     let writer = books.journal.writer(0);
     std::fs::remove_dir_all(&directory).unwrap();
@@ -81,7 +81,7 @@ async fn what_waits_for_the_disk_is_not_taken_for_written() {
     let id = writer.row_id(Timestamp::now()).as_str().to_owned();
     writer.append(&SpendRow { id, ..SpendRow::default() }).unwrap();
     reconcile(&books).await;
-    assert_eq!(key.spent(), 1.0, "it is nowhere else");
+    assert_eq!(key.spent(), usd(1.0), "it is nowhere else");
 
     std::fs::create_dir(&directory).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -91,5 +91,5 @@ async fn what_waits_for_the_disk_is_not_taken_for_written() {
     }
     reconcile(&books).await;
     assert_eq!(store.rows.lock().unwrap().len(), 1);
-    assert_eq!(key.spent(), 0.0, "by the store, which has it now");
+    assert_eq!(key.spent(), Money::ZERO, "by the store, which has it now");
 }

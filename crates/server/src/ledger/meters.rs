@@ -2,7 +2,8 @@
 //! used in this minute, what is reserved, and what it has spent.
 //!
 //! *Spent* is what the store says (`base`) and what this process has recorded but not yet written there
-//! (`pending`). Several processes on one store see each other's spend with the next rows that they write.
+//! (`pending`). Several processes on one store see each other's spend with the next rows that they write, and the
+//! sums of those whose budgets are in use are read again twice a second (`shared.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
@@ -10,12 +11,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tagrail::routing::RequestTag;
-use tagrail::{Identity, Outcome, Router};
+use tagrail::{Identity, Money, Outcome, Router};
 use tagrail_store::{Change, Kind, Settled, Spent, Store, StoreError, Tag, Timestamp};
 
 use super::Clock;
 use super::allowance::Part;
 use super::names::{CurrentNames, Known};
+use super::shared::Shared;
 use crate::Metrics;
 
 /// Milliseconds that a window lasts, from its first use.
@@ -40,6 +42,8 @@ pub(crate) struct Meters {
     any_tags: AtomicBool,
     /// Counts batches of rows that have come to be in the store.
     batches: AtomicU64,
+    /// Whose sums are read again and again, since other processes may add to them.
+    pub(super) shared: Shared,
     router: Router,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
@@ -62,20 +66,26 @@ pub(super) struct Counts {
     /// Names with a limit of their own alone.
     models: BTreeMap<String, Window>,
     pub(super) parallel: u64,
-    /// US dollars by the store; `None` until it has been read.
-    base: Option<f64>,
+    /// By the store; `None` until it has been read.
+    base: Option<Money>,
+    /// How often `base` was set.
+    pub(super) readings: u64,
     /// `base` may have been changed by others: the next that is heard of it takes its place.
     stale: bool,
     /// Recorded here and not in the store yet.
-    pending: f64,
+    pub(super) pending: Money,
     /// Recorded since the last mark, whether it is in the store or not.
-    fresh: f64,
+    fresh: Money,
     /// For calls under way.
-    pub(super) reserved: f64,
+    pub(super) reserved: Money,
     /// How many calls have reserved something.
     pub(super) holders: u64,
     /// Somebody was refused for the budget since sums were reconciled.
     pub(super) refused: bool,
+    /// It is among those whose sums are read again and again.
+    pub(super) watched: bool,
+    /// A budget was asked for room since it was last looked at whether to go on watching.
+    pub(super) used: bool,
 }
 
 /// What was used since its first use, for a minute.
@@ -85,6 +95,8 @@ pub(super) struct Window {
     pub(super) began: Option<Timestamp>,
     pub(super) requests: u64,
     pub(super) tokens: u64,
+    /// Of the tokens, those that calls under way have reserved.
+    pub(super) held: u64,
 }
 
 impl Window {
@@ -100,25 +112,28 @@ impl Window {
         self.began.get_or_insert(now);
         self.requests += requests;
         self.tokens = self.tokens.saturating_add(tokens);
+        self.held = self.held.saturating_add(tokens);
     }
 
     /// Corrects what was estimated, if the window is still the one that it was taken from.
     pub(super) fn correct(&mut self, began: Option<Timestamp>, estimated: u64, used: u64) {
         if self.began == began {
             self.tokens = self.tokens.saturating_sub(estimated).saturating_add(used);
+            self.held = self.held.saturating_sub(estimated);
         }
     }
 }
 
 impl Counts {
-    /// US dollars, as far as is known here.
-    pub(super) fn spent(&self) -> f64 {
-        self.base.unwrap_or(0.0) + self.pending
+    /// As far as is known here.
+    pub(super) fn spent(&self) -> Money {
+        self.base.unwrap_or_default() + self.pending
     }
 
     /// The store has said it, just now.
-    fn set_base(&mut self, spend: Option<f64>) {
+    pub(super) fn set_base(&mut self, spend: Option<Money>) {
         self.base = spend;
+        self.readings = self.readings.wrapping_add(1);
         self.stale = false;
     }
 
@@ -130,25 +145,25 @@ impl Counts {
         self.models.entry(name.to_owned()).or_default()
     }
 
-    pub(super) fn hold(&mut self, cost: f64) {
-        if cost > 0.0 {
+    pub(super) fn hold(&mut self, cost: Money) {
+        if cost.is_positive() {
             self.reserved += cost;
             self.holders += 1;
         }
     }
 
-    pub(super) fn let_go(&mut self, cost: f64) {
-        if cost > 0.0 {
+    pub(super) fn let_go(&mut self, cost: Money) {
+        if cost.is_positive() {
             self.holders = self.holders.saturating_sub(1);
-            // Exactly nothing, whatever the rounding left.
-            self.reserved = if self.holders == 0 { 0.0 } else { (self.reserved - cost).max(0.0) };
+            // Nothing, also where the sum had come to the end of its range.
+            self.reserved = if self.holders == 0 { Money::ZERO } else { self.reserved.less(cost) };
         }
     }
 
     fn is_idle(&mut self, now: Timestamp) -> bool {
         self.parallel == 0
             && self.holders == 0
-            && self.pending <= 0.0
+            && !self.pending.is_positive()
             && self.window.look(now).began.is_none()
             && self.models.values_mut().all(|window| window.look(now).began.is_none())
     }
@@ -159,8 +174,8 @@ impl Meter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// US dollars since the last reset, as far as is known here.
-    pub(crate) fn spent(&self) -> f64 {
+    /// What was spent since the last reset, as far as is known here.
+    pub(crate) fn spent(&self) -> Money {
         self.counts().spent()
     }
 }
@@ -174,6 +189,7 @@ impl Meters {
             names: CurrentNames::default(),
             any_tags: AtomicBool::new(false),
             batches: AtomicU64::new(0),
+            shared: Shared::default(),
             router,
             metrics,
             clock,
@@ -182,7 +198,7 @@ impl Meters {
 
     /// The meter of a spender. `spend` is what the store has just said of it, for one that is new or not to be
     /// relied on.
-    pub(super) fn of(&self, kind: Kind, id: &str, spend: f64) -> Arc<Meter> {
+    pub(super) fn of(&self, kind: Kind, id: &str, spend: Money) -> Arc<Meter> {
         let mut kept = self.kept(kind).write().unwrap_or_else(PoisonError::into_inner);
         if kept.meters.len() >= kept.sweep_at.max(SWEEP_FROM) {
             let now = self.clock.now();
@@ -220,7 +236,7 @@ impl Meters {
     /// A call is over and its row on its way into the store. To be told before what was reserved for it is
     /// let go of, so that its cost is never nowhere.
     pub(crate) fn recorded(&self, outcome: &Outcome<'_>) {
-        let Some(cost) = outcome.cost.filter(|cost| cost.is_finite() && *cost > 0.0) else { return };
+        let Some(cost) = outcome.cost.filter(|cost| cost.is_positive()) else { return };
         let Identity { key, team, user, .. } = &outcome.caller.identity;
         let add = |counts: &mut Counts| {
             counts.pending += cost;
@@ -284,7 +300,7 @@ impl Meters {
             // Both at once: between them a call would count twice, or not at all.
             self.with(spender.kind, &spender.id, |counts| {
                 if own {
-                    counts.pending = (counts.pending - added).max(0.0);
+                    counts.pending = counts.pending.less(*added);
                 }
                 counts.set_base(Some(*spend));
             });
@@ -295,7 +311,7 @@ impl Meters {
     pub(super) fn mark(&self) {
         for kept in &self.kinds {
             let kept = kept.read().unwrap_or_else(PoisonError::into_inner);
-            kept.meters.values().for_each(|meter| meter.counts().fresh = 0.0);
+            kept.meters.values().for_each(|meter| meter.counts().fresh = Money::ZERO);
         }
     }
 
@@ -385,6 +401,12 @@ impl Meters {
         };
         let has = |change: &&Change| change.kind != Kind::Tag && self.has(change.kind, &change.id);
         changes.iter().filter(has).cloned().collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn look<T>(&self, of: &Change, look: impl FnOnce(&Counts) -> T) -> T {
+        let meter = self.kept(of.kind).read().unwrap().meters[&of.id].clone();
+        look(&meter.counts())
     }
 
     #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use tagrail::OverLimit;
+use tagrail::{Money, OverLimit};
 use tagrail_store::{Kind, Timestamp};
 
 use super::allowance::Part;
@@ -44,6 +44,8 @@ pub(super) struct Rate<'a> {
     /// What the call would have taken.
     pub(super) more: u64,
     pub(super) window: Window,
+    /// There will be room as soon as calls under way have used less than they reserved.
+    pub(super) reserved: bool,
     /// When it is a limit for one model within the count.
     pub(super) model: Option<&'a str>,
     pub(super) now: Timestamp,
@@ -53,16 +55,16 @@ pub(super) struct Rate<'a> {
 const SOON: Duration = Duration::from_secs(1);
 
 /// A budget: spent, or (when `reserved`) taken by calls that are under way.
-pub(super) fn budget(part: &Part, spent: f64, reserved: bool, now: Timestamp) -> OverLimit {
+pub(super) fn budget(part: &Part, spent: Money, reserved: bool, now: Timestamp) -> OverLimit {
     let holder_text = match part.kind {
         Kind::Key => "Key",
         Kind::Team => "Team",
         Kind::User => "User",
         Kind::Tag => "Tag",
     };
-    let dollars = |amount: f64| {
+    let dollars = |amount: Money| {
         let mut text = String::new();
-        python_float(&mut text, amount);
+        python_float(&mut text, amount.dollars());
         text
     };
     let max = part.max.unwrap_or_default();
@@ -82,7 +84,7 @@ pub(super) fn budget(part: &Part, spent: f64, reserved: bool, now: Timestamp) ->
         headers.extend(value("reset_at", &reset));
     }
     let holder = holder(part.kind);
-    for (what, amount) in [("limit", max), ("remaining", (max - spent).max(0.0))] {
+    for (what, amount) in [("limit", max), ("remaining", max.less(spent))] {
         headers.extend(value(&format!("x-ratelimit-{holder}-{what}-budget"), &dollars(amount)));
     }
     let until = reset.map(|reset| Duration::from_millis(reset.0.abs_diff(now.0)));
@@ -113,7 +115,7 @@ pub(super) fn holder(kind: Kind) -> &'static str {
 
 /// Requests, tokens or places.
 pub(super) fn rate(part: &Part, rate: &Rate<'_>) -> OverLimit {
-    let Rate { unit, limit, used, more, window, model, now } = rate;
+    let Rate { unit, limit, used, more, window, reserved, model, now } = rate;
     let holder = holder(part.kind);
     let count = match model {
         Some(model) => format!("model_per_{}: {}:{model}", holder.trim_start_matches("api_"), part.id),
@@ -121,12 +123,14 @@ pub(super) fn rate(part: &Part, rate: &Rate<'_>) -> OverLimit {
     };
     let left = match unit {
         Unit::Parallel => SOON,
+        _ if *reserved => SOON,
         _ => until(*window, *now),
     };
     let reset = minute(now.plus_ms(i64::try_from(left.as_millis()).unwrap_or(WINDOW)));
     let remaining = limit.saturating_sub(*used);
     // Who sees that much remains wonders what it was refused for.
     let wanted = match unit {
+        Unit::Tokens if *reserved => ". What is left is reserved for calls that are under way".to_owned(),
         Unit::Tokens => {
             format!(", and this call may need {more} tokens (max_tokens says of how many the answer is)")
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::ser::{Serialize, Serializer};
-use tagrail::{Operation, Outcome, Recorder};
+use tagrail::{Money, Operation, Outcome, Recorder};
 use tagrail_store::{Timestamp, Writer};
 
 use super::refused::Refused;
@@ -81,7 +81,8 @@ struct Row<'a> {
     output_tokens: u64,
     #[serde(skip_serializing_if = "is_false")]
     estimated: bool,
-    cost: f64,
+    #[serde(with = "tagrail_money::exact")]
+    cost: Money,
     started: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_byte: Option<Timestamp>,
@@ -114,8 +115,7 @@ impl<'a> Row<'a> {
             input_tokens: usage.input,
             output_tokens: usage.output,
             estimated: outcome.estimated,
-            // What is no number has no place in JSON, nor in a sum.
-            cost: outcome.cost.filter(|cost| cost.is_finite()).unwrap_or(0.0),
+            cost: outcome.cost.unwrap_or_default(),
             started,
             first_byte: outcome.first_byte.map(|after| started.plus_ms(whole_milliseconds(after))),
             ended,

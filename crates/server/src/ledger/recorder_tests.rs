@@ -38,7 +38,7 @@ fn outcome<'a>(caller: &'a Caller, tags: &'a [String]) -> Outcome<'a> {
         duration: Duration::from_millis(1500),
         first_byte: Some(Duration::from_millis(200)),
         usage: Some(Usage { input: 3, output: 4, ..Usage::default() }),
-        cost: Some(0.5),
+        cost: Some(Money::from_picos(500_000_000_001)),
         attempts: 1,
         cut_short: true,
         caller,
@@ -90,7 +90,7 @@ fn a_call_becomes_a_row_with_all_that_is_known_of_it() {
         input_tokens: 3,
         output_tokens: 4,
         estimated: true,
-        cost: 0.5,
+        cost: Money::from_picos(500_000_000_001),
         started: Timestamp(1_795_000_000_000),
         first_byte: Some(Timestamp(1_795_000_000_200)),
         ended: Timestamp(1_795_000_001_500),
@@ -124,13 +124,13 @@ fn whatever_a_client_writes_leaves_a_row_that_can_be_read() {
     let many: Vec<String> = (0..30).map(|number| format!("tag-{}", number % 20)).collect();
     let of = |tags| Outcome { model: &long, end_user: Some(&long), call_id: &long, ..outcome(&caller, tags) };
     let rows = journalled(&[
-        Outcome { cost: Some(f64::NAN), ..of(&odd) },
+        Outcome { cost: Some(Money::MAX), ..of(&odd) },
         of(&many),
         of(std::slice::from_ref(&long)),
     ]);
     assert_eq!(rows.len(), 3);
     assert!(rows.iter().all(|row| row.model_group.len() <= MAX_TEXT && !row.model_group.is_empty()));
-    assert!(!rows[0].tags.is_empty() && rows[0].cost == 0.0);
+    assert!(!rows[0].tags.is_empty() && rows[0].cost == Money::MAX);
     assert_eq!((rows[1].tags.len(), rows[2].tags.len()), (20, 0));
 }
 

@@ -1,10 +1,11 @@
 //! For tests of what writes by itself: a store that keeps rows in memory, and answers or does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use tagrail::Money;
 use tagrail_store::*;
 use tokio::sync::watch;
 
@@ -27,7 +28,9 @@ pub(super) struct SettlingStore {
     /// How many sums of spenders were asked for.
     pub(super) sums: AtomicUsize,
     /// What each of them is.
-    pub(super) spend: Mutex<f64>,
+    pub(super) spend: Mutex<Money>,
+    /// Spenders that it knows, with what each has spent; their rows are added up.
+    pub(super) spenders: Mutex<BTreeMap<Change, Money>>,
     /// Calls without rows.
     pub(super) counted: Mutex<Vec<Counted>>,
     /// Before which days sums were to go.
@@ -49,6 +52,7 @@ impl SettlingStore {
             counted: Mutex::default(),
             pruned_days: Mutex::default(),
             corrected: AtomicUsize::new(0),
+            spenders: Mutex::default(),
         }
     }
 
@@ -184,8 +188,17 @@ impl Store for SettlingStore {
     async fn daily(&self, _: DailyBy, _: &DailyFilter) -> Result<Vec<DailySpend>, StoreError> {
         nothing()
     }
-    async fn spent(&self, _: &Change) -> Result<Option<f64>, StoreError> {
+    async fn spent_many(&self, of: &[Change]) -> Result<HashMap<Change, Money>, StoreError> {
+        self.answer()?;
         self.sums.fetch_add(1, Ordering::SeqCst);
+        let known = self.spenders.lock().unwrap();
+        Ok(of.iter().filter_map(|change| Some((change.clone(), *known.get(change)?))).collect())
+    }
+    async fn spent(&self, of: &Change) -> Result<Option<Money>, StoreError> {
+        self.sums.fetch_add(1, Ordering::SeqCst);
+        if let Some(spend) = self.spenders.lock().unwrap().get(of) {
+            return Ok(Some(*spend));
+        }
         let spend = *self.spend.lock().unwrap();
         // On its way; others may be faster.
         tokio::task::yield_now().await;
@@ -201,10 +214,24 @@ impl Store for SettlingStore {
         }
         let mut known = self.rows.lock().unwrap();
         let before = known.len();
-        for row in rows {
-            known.entry(row.id.clone()).or_insert_with(|| row.clone());
+        let mut spenders = self.spenders.lock().unwrap();
+        let mut added: BTreeMap<Change, Money> = BTreeMap::new();
+        for row in rows.iter().filter(|row| known.insert(row.id.clone(), (*row).clone()).is_none()) {
+            let of = |kind, id: &str| Change { kind, id: id.to_owned() };
+            let team = row.team_id.iter().map(|id| of(Kind::Team, id));
+            let tags = row.tags.iter().map(|tag| of(Kind::Tag, tag));
+            for change in std::iter::once(of(Kind::Key, &row.key)).chain(team).chain(tags) {
+                if let Some(spend) = spenders.get_mut(&change) {
+                    *spend += row.cost;
+                    *added.entry(change).or_default() += row.cost;
+                }
+            }
         }
-        Ok(Settled { new: known.len() - before, spent: Vec::new() })
+        let spent = added.into_iter().map(|(change, added)| {
+            let spend = spenders[&change];
+            Spent { spender: Spender { kind: change.kind, id: change.id }, added, spend }
+        });
+        Ok(Settled { new: known.len() - before, spent: spent.collect() })
     }
 
     async fn prune(&self, before: Timestamp, most: u64) -> Result<u64, StoreError> {

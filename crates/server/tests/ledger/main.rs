@@ -15,3 +15,4 @@ mod keys;
 mod limits;
 mod reach;
 mod rig;
+mod shared;

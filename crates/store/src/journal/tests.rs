@@ -16,7 +16,7 @@ fn row(writer: &Writer, number: usize) -> SpendRow {
         id: writer.row_id(Timestamp::now()).as_str().to_owned(),
         call_id: format!("call-{number}"),
         tags: vec!["with \"quotes\"\n".to_owned()],
-        cost: 0.25,
+        cost: tagrail_money::Money::from_picos(250_000_000_000),
         ..SpendRow::default()
     }
 }

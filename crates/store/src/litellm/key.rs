@@ -51,7 +51,7 @@ pub(super) fn read(mut row: Row, budgets: &HashMap<String, Row>) -> Fate {
         expires: row.moment("expires"),
         allowed_routes: row.texts("allowed_routes"),
         metadata,
-        spend: row.number("spend").unwrap_or(0.0),
+        spend: row.money("spend").unwrap_or_default(),
         last_active: row.moment("last_active"),
         created_by: row.text("created_by"),
         created_at,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use tagrail_money::Money;
 
 use crate::{Budget, Limits, StoreError, Timestamp, next_reset};
 
@@ -39,9 +40,9 @@ impl Row {
         self.0.remove(column)?.as_f64().filter(|number| number.is_finite())
     }
 
-    /// US dollars.
-    pub(super) fn money(&mut self, column: &str) -> Option<f64> {
-        self.number(column).map(|money| money.max(0.0))
+    /// US dollars; less than none is none.
+    pub(super) fn money(&mut self, column: &str) -> Option<Money> {
+        self.number(column).map(|dollars| Money::saturating_from_dollars(dollars).max(Money::ZERO))
     }
 
     /// A whole number from zero.
@@ -160,7 +161,7 @@ mod tests {
         assert_eq!(row.text_map("d").into_iter().collect::<Vec<_>>(), [("z".to_owned(), "w".to_owned())]);
         assert_eq!(row.count("e"), Some(0));
         assert_eq!(row.number("f"), None);
-        assert_eq!(row.money("g"), Some(0.0));
+        assert_eq!(row.money("g"), Some(Money::ZERO));
         assert_eq!(row.texts("h"), ["t"]);
         assert_eq!(row.count("i"), Some(1000));
         assert_eq!(row.text("not there"), None);

@@ -15,7 +15,7 @@ pub(super) fn read(mut row: Row, budgets: &HashMap<String, Row>) -> Option<Tag> 
         models: row.texts("models"),
         limits: budget.limits(&mut serde_json::Map::new()),
         budget: budget.budget(),
-        spend: row.number("spend").unwrap_or(0.0),
+        spend: row.money("spend").unwrap_or_default(),
         created_at,
         updated_at: row.moment("updated_at").unwrap_or(created_at),
         kept: row.rest(&[]),

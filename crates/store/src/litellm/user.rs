@@ -16,7 +16,7 @@ pub(super) fn read(mut row: Row) -> Option<User> {
         limits: row.limits(&mut metadata),
         budget: row.budget(),
         metadata,
-        spend: row.number("spend").unwrap_or(0.0),
+        spend: row.money("spend").unwrap_or_default(),
         created_at,
         updated_at: row.moment("updated_at").unwrap_or(created_at),
         kept: row.rest(&["password"]),

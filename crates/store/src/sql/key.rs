@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::change::Writing;
-use super::record::{amount, at, body, read};
+use super::record::{at, body, read};
 use super::{Done, Failure, Filter, Row, Session, Value, list, listed, values};
 use crate::{Identity, Key, KeyFilter, Kind, Page, Paged, StoreError, Timestamp};
 
@@ -50,7 +50,7 @@ pub(crate) async fn create(writing: &mut Writing, key: &Key) -> Done<()> {
         key.team_id.as_deref(),
         key.user_id.as_deref(),
         body(key)?,
-        amount(key.spend),
+        key.spend,
         at(key.budget.reset_at),
         key.version,
         key.created_at.0,
@@ -122,7 +122,7 @@ async fn write(writing: &mut Writing, hash: &str, key: &Key) -> Done<Key> {
             None => Err(missing(hash)),
         };
     };
-    written.spend = row.float(0)?.unwrap_or_default();
+    written.spend = row.money(0)?;
     written.last_active = row.int(1)?.map(Timestamp);
     writing.note(Kind::Key, key.hash.as_str());
     Ok(written)

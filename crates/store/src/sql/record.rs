@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tagrail_money::Money;
 
 use super::{Done, Failure, Row};
 use crate::{Budget, Key, Tag, Team, Timestamp, User};
@@ -9,7 +10,7 @@ use crate::{Budget, Key, Tag, Team, Timestamp, User};
 /// What every kind of record has.
 pub(crate) trait Record: Serialize + DeserializeOwned + Send + Sync {
     fn budget(&mut self) -> &mut Budget;
-    fn set(&mut self, spend: f64, version: i64);
+    fn set(&mut self, spend: Money, version: i64);
 }
 
 macro_rules! record {
@@ -19,7 +20,7 @@ macro_rules! record {
                 &mut self.budget
             }
 
-            fn set(&mut self, spend: f64, version: i64) {
+            fn set(&mut self, spend: Money, version: i64) {
                 self.spend = spend;
                 self.version = version;
             }
@@ -33,7 +34,7 @@ record!(Key, Tag, Team, User);
 pub(crate) fn read<R: Record>(row: &Row, at: usize) -> Done<Option<R>> {
     let Some(body) = row.text(at)? else { return Ok(None) };
     let mut record: R = serde_json::from_str(&body).map_err(|error| Failure::unreadable(&error))?;
-    record.set(row.float(at + 1)?.unwrap_or_default(), row.int(at + 3)?.unwrap_or_default());
+    record.set(row.money(at + 1)?, row.int(at + 3)?.unwrap_or_default());
     record.budget().reset_at = row.int(at + 2)?.map(Timestamp);
     Ok(Some(record))
 }
@@ -51,9 +52,4 @@ pub(crate) fn body(record: &impl Serialize) -> Done<String> {
 /// A moment for a column.
 pub(crate) fn at(time: Option<Timestamp>) -> Option<i64> {
     time.map(|time| time.0)
-}
-
-/// An amount that can be added up.
-pub(crate) fn amount(dollars: f64) -> f64 {
-    if dollars.is_finite() { dollars } else { 0.0 }
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use tagrail_money::Money;
 
-use super::record::{amount, body};
-use super::settle::{INDEXED, indexed};
+use super::record::body;
+use super::settle::{INDEXED, charged, indexed};
 use super::{Done, Failure, Row, Session, Statement, Value, each, key, storable, values};
 use crate::{SpendRow, Timestamp};
 
@@ -92,7 +93,8 @@ struct Body<'a> {
     output_tokens: u64,
     #[serde(skip_serializing_if = "is_false")]
     estimated: bool,
-    cost: f64,
+    #[serde(with = "tagrail_money::exact")]
+    cost: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_byte: Option<Timestamp>,
     status: u16,
@@ -121,7 +123,7 @@ fn text(row: &SpendRow) -> Done<String> {
         input_tokens: row.input_tokens,
         output_tokens: row.output_tokens,
         estimated: row.estimated,
-        cost: amount(row.cost),
+        cost: charged(row),
         first_byte: row.first_byte,
         status: row.status,
         cut_short: row.cut_short,

@@ -38,7 +38,6 @@ macro_rules! bound {
             query = match value {
                 Value::Text(text) => query.bind(text),
                 Value::Int(number) => query.bind(number),
-                Value::Float(number) => query.bind(number),
             };
         }
         query

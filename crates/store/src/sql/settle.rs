@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value as Json, json};
+use tagrail_money::Money;
 
-use super::record::amount;
 use super::{Done, Row, Session, Statement, each, list, listed, rows, storable, values};
 use crate::{Counted, DailyBy, Kind, OTHER, Settled, SpendRow, Spender, Spent, Timestamp};
 
@@ -51,7 +51,7 @@ pub(crate) async fn count(session: &mut Session, counted: &[Counted]) -> Done<()
 /// What one spender spent in a batch.
 #[derive(Clone, Copy, Default)]
 struct Sum {
-    cost: f64,
+    cost: Money,
     last: i64,
 }
 
@@ -60,7 +60,7 @@ type DayKey = (&'static str, String, String, String);
 
 #[derive(Clone, Copy, Default)]
 struct Day {
-    cost: f64,
+    cost: Money,
     input_tokens: u64,
     output_tokens: u64,
     requests: u64,
@@ -70,7 +70,7 @@ struct Day {
 impl Day {
     fn of(row: &SpendRow) -> Day {
         Day {
-            cost: amount(row.cost),
+            cost: charged(row),
             input_tokens: row.input_tokens.min(MOST_TOKENS),
             output_tokens: row.output_tokens.min(MOST_TOKENS),
             requests: 1,
@@ -99,8 +99,8 @@ impl<'a> Sums<'a> {
     /// Adds a row. One that was there already adds nothing, but its spenders are told of all the same:
     /// whoever writes it again has not heard the answer to the first time.
     fn add(&mut self, row: &'a SpendRow, new: bool) {
-        let cost = if new { amount(row.cost) } else { 0.0 };
-        let mut tags: Vec<&str> = row.tags.iter().filter_map(|tag| charged(tag)).collect();
+        let cost = if new { charged(row) } else { Money::ZERO };
+        let mut tags: Vec<&str> = row.tags.iter().filter_map(|tag| charged_tag(tag)).collect();
         tags.sort_unstable();
         tags.dedup();
         let mut charge = |kind, id| {
@@ -167,8 +167,13 @@ impl<'a> Sums<'a> {
     }
 }
 
+/// What a row adds to sums. No call earns money.
+pub(super) fn charged(row: &SpendRow) -> Money {
+    row.cost.max(Money::ZERO)
+}
+
 /// The tag that is charged: `t` of `&t` as of `t`; a call that excludes `t` does not use it.
-fn charged(tag: &str) -> Option<&str> {
+fn charged_tag(tag: &str) -> Option<&str> {
     match tag.strip_prefix('&') {
         Some(tag) => Some(tag),
         None => Some(tag).filter(|tag| !tag.starts_with('!')),
@@ -223,12 +228,12 @@ async fn charge(session: &mut Session, kind: Kind, sums: &BTreeMap<String, Sum>)
     }
     let ids: Vec<&String> = sums.keys().collect();
     session.lock(locking(kind), values![list(&ids)]).await?;
-    let sums_json: Vec<Json> = sums.iter().map(|(id, sum)| json!([id, sum.cost, sum.last])).collect();
+    let sums_json: Vec<Json> = sums.iter().map(|(id, sum)| json!([id, sum.cost.picos(), sum.last])).collect();
     let charged = session.rows(charging(kind), values![Json::from(sums_json).to_string()]).await?;
     let spent = |row: &Row| {
         let id = row.text(0)?.unwrap_or_default();
-        let added = sums.get(&id).map_or(0.0, |sum| sum.cost);
-        let spend = row.float(1)?.unwrap_or_default();
+        let added = sums.get(&id).map_or(Money::ZERO, |sum| sum.cost);
+        let spend = row.money(1)?;
         Ok(Spent { spender: Spender { kind, id }, added, spend })
     };
     charged.iter().map(spent).collect()
@@ -258,24 +263,34 @@ fn locking(kind: Kind) -> &'static str {
     }
 }
 
+/// What is added is never negative. A sum that would leave the range of the column stays at its end: SQLite would
+/// go on with a floating-point number, and PostgreSQL would refuse the whole batch.
 fn charging(kind: Kind) -> Statement {
     match kind {
         Kind::Key => each!(
-            "UPDATE tagrail_keys AS k SET spend = k.spend + CAST(e.value->>1 AS DOUBLE PRECISION),
+            "UPDATE tagrail_keys AS k SET
+             spend = CASE WHEN k.spend > 9223372036854775807 - CAST(e.value->>1 AS BIGINT)
+                          THEN 9223372036854775807 ELSE k.spend + CAST(e.value->>1 AS BIGINT) END,
              last_active = CASE WHEN k.last_active > CAST(e.value->>2 AS BIGINT) THEN k.last_active
                                 ELSE CAST(e.value->>2 AS BIGINT) END FROM",
             "WHERE k.hash = e.value->>0 RETURNING hash, spend"
         ),
         Kind::Team => each!(
-            "UPDATE tagrail_teams AS t SET spend = t.spend + CAST(e.value->>1 AS DOUBLE PRECISION) FROM",
+            "UPDATE tagrail_teams AS t SET
+             spend = CASE WHEN t.spend > 9223372036854775807 - CAST(e.value->>1 AS BIGINT)
+                          THEN 9223372036854775807 ELSE t.spend + CAST(e.value->>1 AS BIGINT) END FROM",
             "WHERE t.id = e.value->>0 RETURNING id, spend"
         ),
         Kind::User => each!(
-            "UPDATE tagrail_users AS u SET spend = u.spend + CAST(e.value->>1 AS DOUBLE PRECISION) FROM",
+            "UPDATE tagrail_users AS u SET
+             spend = CASE WHEN u.spend > 9223372036854775807 - CAST(e.value->>1 AS BIGINT)
+                          THEN 9223372036854775807 ELSE u.spend + CAST(e.value->>1 AS BIGINT) END FROM",
             "WHERE u.id = e.value->>0 RETURNING id, spend"
         ),
         Kind::Tag => each!(
-            "UPDATE tagrail_tags AS t SET spend = t.spend + CAST(e.value->>1 AS DOUBLE PRECISION) FROM",
+            "UPDATE tagrail_tags AS t SET
+             spend = CASE WHEN t.spend > 9223372036854775807 - CAST(e.value->>1 AS BIGINT)
+                          THEN 9223372036854775807 ELSE t.spend + CAST(e.value->>1 AS BIGINT) END FROM",
             "WHERE t.name = e.value->>0 RETURNING name, spend"
         ),
     }
@@ -288,7 +303,7 @@ async fn daily(session: &mut Session, days: &BTreeMap<DayKey, Day>) -> Done<()> 
     }
     let row = |((spender, day, id, model), sum): (&DayKey, &Day)| {
         let Day { cost, input_tokens, output_tokens, requests, failed } = sum;
-        json!([spender, day, id, model, cost, input_tokens, output_tokens, requests, failed])
+        json!([spender, day, id, model, cost.picos(), input_tokens, output_tokens, requests, failed])
     };
     let rows: Vec<Json> = days.iter().map(row).collect();
     session
@@ -296,11 +311,12 @@ async fn daily(session: &mut Session, days: &BTreeMap<DayKey, Day>) -> Done<()> 
             each!(
                 "INSERT INTO tagrail_daily AS d
                      (spender, day, id, model, cost, input_tokens, output_tokens, requests, failed)
-                 SELECT value->>0, value->>1, value->>2, value->>3, CAST(value->>4 AS DOUBLE PRECISION),
+                 SELECT value->>0, value->>1, value->>2, value->>3, CAST(value->>4 AS BIGINT),
                         CAST(value->>5 AS BIGINT), CAST(value->>6 AS BIGINT), CAST(value->>7 AS BIGINT),
                         CAST(value->>8 AS BIGINT) FROM",
                 "WHERE true ON CONFLICT (spender, day, id, model) DO UPDATE SET
-                     cost = d.cost + excluded.cost,
+                     cost = CASE WHEN d.cost > 9223372036854775807 - excluded.cost THEN 9223372036854775807
+                                 ELSE d.cost + excluded.cost END,
                      input_tokens = d.input_tokens + excluded.input_tokens,
                      output_tokens = d.output_tokens + excluded.output_tokens,
                      requests = d.requests + excluded.requests,

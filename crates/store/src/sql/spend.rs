@@ -1,7 +1,11 @@
 //! Reading what calls cost, and deleting what is too old.
 
+use std::collections::HashMap;
+
+use tagrail_money::Money;
+
 use super::settle::{by_text, indexed};
-use super::{Done, Filter, Session, Value, rows, values};
+use super::{Done, Filter, Session, Value, list, listed, rows, values};
 use crate::{Change, DailyBy, DailyFilter, DailySpend, Kind, SpendFilter, SpendRow, SumBy, Timestamp};
 
 /// So many rows are read out before others have their turn on the store's thread.
@@ -92,7 +96,7 @@ pub(crate) async fn daily(session: &mut Session, by: DailyBy, filter: &DailyFilt
             day: text(0)?,
             id: text(1)?,
             model: text(2)?,
-            cost: row.float(3)?.unwrap_or_default(),
+            cost: row.money(3)?,
             input_tokens: count(4)?,
             output_tokens: count(5)?,
             requests: count(6)?,
@@ -102,7 +106,7 @@ pub(crate) async fn daily(session: &mut Session, by: DailyBy, filter: &DailyFilt
     Ok(days)
 }
 
-pub(crate) async fn spent(session: &mut Session, of: &Change) -> Done<Option<f64>> {
+pub(crate) async fn spent(session: &mut Session, of: &Change) -> Done<Option<Money>> {
     let select = match of.kind {
         Kind::Key => "SELECT spend FROM tagrail_keys WHERE hash = $1",
         Kind::Team => "SELECT spend FROM tagrail_teams WHERE id = $1",
@@ -110,7 +114,28 @@ pub(crate) async fn spent(session: &mut Session, of: &Change) -> Done<Option<f64
         Kind::Tag => "SELECT spend FROM tagrail_tags WHERE name = $1",
     };
     let row = session.row(select, values![of.id.as_str()]).await?;
-    Ok(row.map_or(Ok(None), |row| row.float(0))?)
+    Ok(row.map(|row| row.money(0)).transpose()?)
+}
+
+pub(crate) async fn spent_many(session: &mut Session, of: &[Change]) -> Done<HashMap<Change, Money>> {
+    let mut spent = HashMap::with_capacity(of.len());
+    for kind in [Kind::Key, Kind::Team, Kind::User, Kind::Tag] {
+        let ids: Vec<&str> =
+            of.iter().filter(|change| change.kind == kind).map(|change| change.id.as_str()).collect();
+        if ids.is_empty() {
+            continue;
+        }
+        let select = match kind {
+            Kind::Key => listed!("SELECT hash, spend FROM tagrail_keys WHERE hash IN", ""),
+            Kind::Team => listed!("SELECT id, spend FROM tagrail_teams WHERE id IN", ""),
+            Kind::User => listed!("SELECT id, spend FROM tagrail_users WHERE id IN", ""),
+            Kind::Tag => listed!("SELECT name, spend FROM tagrail_tags WHERE name IN", ""),
+        };
+        for row in session.rows(select, values![list(&ids)]).await? {
+            spent.insert(Change { kind, id: row.text(0)?.unwrap_or_default() }, row.money(1)?);
+        }
+    }
+    Ok(spent)
 }
 
 pub(crate) async fn prune(session: &mut Session, before: Timestamp, most: u64) -> Done<u64> {

@@ -1,8 +1,10 @@
 //! The trait, over whichever database.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tagrail_money::Money;
 
 use super::change::{Writing, changes};
 use super::identity::{StoreIdentity, beat};
@@ -334,8 +336,12 @@ impl<D: Database> Store for SqlStore<D> {
         ask!(self, session => spend::daily(&mut session, by, filter))
     }
 
-    async fn spent(&self, of: &Change) -> Result<Option<f64>, StoreError> {
+    async fn spent(&self, of: &Change) -> Result<Option<Money>, StoreError> {
         ask!(self.lookup(), LOOKUP, session => spend::spent(&mut session, of))
+    }
+
+    async fn spent_many(&self, of: &[Change]) -> Result<HashMap<Change, Money>, StoreError> {
+        ask!(self.lookup(), LOOKUP, session => spend::spent_many(&mut session, of))
     }
 
     async fn prune(&self, before: Timestamp, most: u64) -> Result<u64, StoreError> {

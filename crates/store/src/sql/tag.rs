@@ -2,7 +2,7 @@
 
 use super::change::Writing;
 use super::key::texts;
-use super::record::{amount, at, body, read, read_all};
+use super::record::{at, body, read, read_all};
 use super::{Done, Failure, Row, Session, list, listed, values};
 use crate::{Generation, Kind, StoreError, Tag, Timestamp};
 
@@ -19,7 +19,7 @@ async fn insert(writing: &mut Writing, tag: &Tag) -> Done<()> {
         tag.name.as_str(),
         reserved_column(tag),
         body(tag)?,
-        amount(tag.spend),
+        tag.spend,
         at(tag.budget.reset_at),
         tag.version,
     ];
@@ -65,7 +65,7 @@ pub(crate) async fn update(writing: &mut Writing, tag: &Tag) -> Done<Tag> {
             None => Err(missing(&tag.name)),
         };
     };
-    written.spend = row.float(0)?.unwrap_or_default();
+    written.spend = row.money(0)?;
     writing.note(Kind::Tag, tag.name.as_str());
     Ok(written)
 }

@@ -2,7 +2,7 @@
 
 use super::change::Writing;
 use super::key::{absent, delete_of_teams, paged, texts};
-use super::record::{amount, at, body, read};
+use super::record::{at, body, read};
 use super::{Done, Failure, Filter, Session, list, listed, tag, values};
 use crate::{Deleted, Kind, Page, Paged, Reserving, StoreError, Team, TeamFilter};
 
@@ -19,7 +19,7 @@ pub(crate) async fn create(writing: &mut Writing, team: &Team, reserving: Reserv
         team.id.as_str(),
         organization(team),
         body(team)?,
-        amount(team.spend),
+        team.spend,
         at(team.budget.reset_at),
         team.version,
         team.created_at.0,
@@ -63,7 +63,7 @@ pub(crate) async fn update(writing: &mut Writing, team: &Team, reserving: Reserv
             None => Err(missing(&team.id)),
         };
     };
-    written.spend = row.float(0)?.unwrap_or_default();
+    written.spend = row.money(0)?;
     members(&mut writing.session, team).await?;
     writing.note(Kind::Team, team.id.as_str());
     tag::reserve(writing, reserving).await?;

@@ -2,7 +2,7 @@
 
 use super::change::Writing;
 use super::key::{absent, delete_of_users, paged, texts};
-use super::record::{amount, at, body, read};
+use super::record::{at, body, read};
 use super::{Done, Failure, Filter, Session, list, listed, values};
 use crate::{Kind, Page, Paged, StoreError, User};
 
@@ -14,7 +14,7 @@ pub(crate) async fn create(writing: &mut Writing, user: &User) -> Done<()> {
     let values = values![
         user.id.as_str(),
         body(user)?,
-        amount(user.spend),
+        user.spend,
         at(user.budget.reset_at),
         user.version,
         user.created_at.0,
@@ -51,7 +51,7 @@ pub(crate) async fn update(writing: &mut Writing, user: &User) -> Done<User> {
             None => Err(missing(&user.id)),
         };
     };
-    written.spend = row.float(0)?.unwrap_or_default();
+    written.spend = row.money(0)?;
     writing.note(Kind::User, user.id.as_str());
     Ok(written)
 }

@@ -113,7 +113,8 @@ async fn a_deadlock_is_tried_again() {
     other.execute("SELECT 1 FROM tagrail_teams WHERE id = 'a' FOR UPDATE").await.unwrap();
 
     let (id, team_id) = ("1".to_owned(), Some("a".to_owned()));
-    let row = SpendRow { id, key: "k".to_owned(), team_id, cost: 1.0, ..SpendRow::default() };
+    let row =
+        SpendRow { id, key: "k".to_owned(), team_id, cost: crate::place::usd(1.0), ..SpendRow::default() };
     let settling = tokio::spawn({
         let store = store.clone();
         async move { store.settle(&[row]).await }
@@ -128,7 +129,7 @@ async fn a_deadlock_is_tried_again() {
     other.execute("SELECT 1 FROM tagrail_keys WHERE hash = 'k' FOR UPDATE").await.unwrap();
     other.execute("COMMIT").await.unwrap();
     assert_eq!(settling.await.unwrap().unwrap().new, 1);
-    assert_eq!(store.key("k").await.unwrap().unwrap().spend, 1.0);
+    assert_eq!(store.key("k").await.unwrap().unwrap().spend, crate::place::usd(1.0));
 }
 
 /// Writers wait for each other with a connection each, and may have them all.
@@ -158,7 +159,7 @@ async fn what_is_followed_and_looked_up_is_read_however_many_writers_wait() {
         assert_eq!(store.reserved().await.unwrap().1, ["t"]);
         assert_eq!(store.tags(None).await.unwrap().len(), 1);
         let team = Change { kind: Kind::Team, id: "a".to_owned() };
-        assert_eq!(store.spent(&team).await.unwrap(), Some(0.0));
+        assert_eq!(store.spent(&team).await.unwrap(), Some(crate::place::usd(0.0)));
     };
     timeout(Duration::from_secs(2), read).await.expect("it waits for writers");
     other.execute("COMMIT").await.unwrap();

@@ -71,6 +71,11 @@ impl Place {
     }
 }
 
+/// Dollars.
+pub(crate) fn usd(dollars: f64) -> tagrail_money::Money {
+    tagrail_money::Money::from_dollars(dollars).unwrap()
+}
+
 pub(crate) fn now() -> Timestamp {
     Timestamp::parse("2026-11-21T19:42:47.453Z").unwrap()
 }

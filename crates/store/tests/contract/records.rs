@@ -5,12 +5,12 @@ use tagrail_store::{
     Budget, Deleted, Key, KeyFilter, Limits, Member, Page, StoreError, Tag, Team, TeamFilter, Timestamp, User,
 };
 
-use crate::place::{Place, key, key_of, now, tag, team, texts, user};
+use crate::place::{Place, key, key_of, now, tag, team, texts, usd, user};
 
 fn budget() -> Budget {
     Budget {
-        max: Some(0.1 + 0.2),
-        soft: Some(1e-7),
+        max: Some(usd(0.1) + usd(0.2)),
+        soft: Some(usd(1e-7)),
         duration: Some("30d".to_owned()),
         reset_at: Some(Timestamp::parse("2026-12-01").unwrap()),
     }
@@ -39,7 +39,7 @@ fn full_team(id: &str) -> Team {
         members: vec![member, Member { user_email: Some("a@b".to_owned()), ..Member::default() }],
         metadata: map(),
         kept: map(),
-        spend: 1.25,
+        spend: usd(1.25),
         ..team(id)
     }
 }
@@ -59,7 +59,7 @@ fn full_key(hash: &str) -> Key {
         allowed_routes: texts(&["/v1/*"]),
         metadata: map(),
         kept: map(),
-        spend: 0.75,
+        spend: usd(0.75),
         last_active: Some(now()),
         created_by: Some("admin".to_owned()),
         ..key(hash)
@@ -74,9 +74,9 @@ pub(crate) async fn a_team_is_kept_whole_and_changed_by_version(place: Place) {
     assert_eq!(store.team("A").await.unwrap(), None);
 
     // What was spent is the store's, whatever a record says that is written back.
-    let changed = Team { blocked: false, spend: 100.0, budget: Budget::default(), ..made.clone() };
+    let changed = Team { blocked: false, spend: usd(100.0), budget: Budget::default(), ..made.clone() };
     let now_is = store.update_team(&changed, &[]).await.unwrap();
-    assert_eq!(now_is, Team { spend: 1.25, version: 1, ..changed.clone() });
+    assert_eq!(now_is, Team { spend: usd(1.25), version: 1, ..changed.clone() });
     assert_eq!(store.team("a").await.unwrap(), Some(now_is));
     let late = store.update_team(&changed, &[]).await;
     assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
@@ -88,9 +88,9 @@ pub(crate) async fn a_key_is_kept_whole_and_changed_by_version(place: Place) {
     store.create_key(&made).await.unwrap();
     assert_eq!(store.key("aa").await.unwrap().as_ref(), Some(&made));
 
-    let changed = Key { alias: None, spend: 9.0, last_active: None, ..made.clone() };
+    let changed = Key { alias: None, spend: usd(9.0), last_active: None, ..made.clone() };
     let now_is = store.update_key(&changed).await.unwrap();
-    assert_eq!(now_is, Key { spend: 0.75, last_active: Some(now()), version: 1, ..changed.clone() });
+    assert_eq!(now_is, Key { spend: usd(0.75), last_active: Some(now()), version: 1, ..changed.clone() });
     assert_eq!(store.key("aa").await.unwrap(), Some(now_is));
     let late = store.update_key(&changed).await;
     assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
@@ -259,9 +259,9 @@ pub(crate) async fn a_replaced_key_keeps_what_it_has_spent(place: Place) {
     let store = place.open().await;
     let made = full_key("old");
     store.create_key(&made).await.unwrap();
-    let next = Key { hash: "new".to_owned(), name: "sk-...wxyz".to_owned(), spend: 0.0, ..made.clone() };
+    let next = Key { hash: "new".to_owned(), name: "sk-...wxyz".to_owned(), spend: usd(0.0), ..made.clone() };
     let now_is = store.replace_key("old", &next).await.unwrap();
-    assert_eq!(now_is, Key { spend: 0.75, version: 1, ..next });
+    assert_eq!(now_is, Key { spend: usd(0.75), version: 1, ..next });
     assert_eq!(store.key("old").await.unwrap(), None);
     assert_eq!(store.key("new").await.unwrap(), Some(now_is.clone()));
     let late = store.replace_key("new", &Key { version: 0, ..now_is }).await;

@@ -8,7 +8,9 @@ use tagrail_store::{
     Spent, StoreError, Tag, Team, Timestamp, User,
 };
 
-use crate::place::{Place, key, key_of, now, tag, team, texts, user};
+use tagrail_money::Money;
+
+use crate::place::{Place, key, key_of, now, tag, team, texts, usd, user};
 
 fn row(id: &str) -> SpendRow {
     SpendRow {
@@ -23,7 +25,7 @@ fn row(id: &str) -> SpendRow {
         model_group: "g".to_owned(),
         input_tokens: 10,
         output_tokens: 5,
-        cost: 0.25,
+        cost: usd(0.25),
         started: now(),
         ended: now().plus_ms(900),
         status: 200,
@@ -42,7 +44,7 @@ async fn spenders(place: &Place) -> std::sync::Arc<dyn tagrail_store::Store> {
     store
 }
 
-fn spent_by(settled: &Settled) -> BTreeMap<Spender, (f64, f64)> {
+fn spent_by(settled: &Settled) -> BTreeMap<Spender, (Money, Money)> {
     let each = settled.spent.iter();
     each.map(|Spent { spender, added, spend }| (spender.clone(), (*added, *spend))).collect()
 }
@@ -62,24 +64,24 @@ pub(crate) async fn a_row_is_settled_once(place: Place) {
     let settled = store.settle(&rows).await.unwrap();
     assert_eq!(settled.new, 2);
     let all = [(Kind::Key, "k"), (Kind::Team, "a"), (Kind::User, "u"), (Kind::Tag, "t")];
-    let expected: BTreeMap<_, _> = all.map(|(kind, id)| (spender(kind, id), (0.5, 0.5))).into();
+    let expected: BTreeMap<_, _> = all.map(|(kind, id)| (spender(kind, id), (usd(0.5), usd(0.5)))).into();
     assert_eq!(spent_by(&settled), expected);
     for (kind, id) in all {
-        assert_eq!(store.spent(&of(kind, id)).await.unwrap(), Some(0.5));
+        assert_eq!(store.spent(&of(kind, id)).await.unwrap(), Some(usd(0.5)));
     }
     assert_eq!(store.spent(&of(Kind::Tag, "free")).await.unwrap(), None);
 
     // Again, as after an answer that was lost: what was spent is said, and nothing is added.
     let again = store.settle(&[row("1"), row("3")]).await.unwrap();
     assert_eq!(again.new, 1);
-    assert_eq!(spent_by(&again)[&spender(Kind::Key, "k")], (0.25, 0.75));
+    assert_eq!(spent_by(&again)[&spender(Kind::Key, "k")], (usd(0.25), usd(0.75)));
     let again = store.settle(&rows).await.unwrap();
-    assert_eq!((again.new, spent_by(&again)[&spender(Kind::Team, "a")]), (0, (0.0, 0.75)));
+    assert_eq!((again.new, spent_by(&again)[&spender(Kind::Team, "a")]), (0, (usd(0.0), usd(0.75))));
     assert_eq!(store.settle(&[]).await.unwrap(), Settled::default());
 
     let key = store.key("k").await.unwrap().unwrap();
-    assert_eq!((key.spend, key.last_active), (0.75, Some(now().plus_ms(900))));
-    assert_eq!(store.tags(None).await.unwrap()[0].spend, 0.75);
+    assert_eq!((key.spend, key.last_active), (usd(0.75), Some(now().plus_ms(900))));
+    assert_eq!(store.tags(None).await.unwrap()[0].spend, usd(0.75));
     // What is spent is no change of a record: nobody has to read anything again.
     assert_eq!((key.version, store.changes(1).await.unwrap().generation), (0, generation));
     assert_eq!(store.spend(&SpendFilter::default()).await.unwrap(), [row("3"), row("2"), row("1")]);
@@ -88,7 +90,7 @@ pub(crate) async fn a_row_is_settled_once(place: Place) {
 pub(crate) async fn sums_are_kept_by_day(place: Place) {
     let store = place.open().await;
     let tomorrow = Timestamp::parse("2026-11-22").unwrap();
-    let failed = SpendRow { status: 429, cost: 0.0, team_id: None, tags: vec![], ..row("2") };
+    let failed = SpendRow { status: 429, cost: Money::ZERO, team_id: None, tags: vec![], ..row("2") };
     let late = SpendRow { started: tomorrow, tags: texts(&["&t", "!x", "t"]), ..row("3") };
     store.settle(&[row("1"), failed]).await.unwrap();
     store.settle(&[late, row("4"), SpendRow { model_group: "h".to_owned(), ..row("5") }]).await.unwrap();
@@ -97,7 +99,7 @@ pub(crate) async fn sums_are_kept_by_day(place: Place) {
         day: day.to_owned(),
         id: id.to_owned(),
         model: model.to_owned(),
-        cost: 0.25 * (requests - failed) as f64,
+        cost: usd(0.25 * (requests - failed) as f64),
         input_tokens: 10 * requests,
         output_tokens: 5 * requests,
         requests,
@@ -174,10 +176,10 @@ pub(crate) async fn two_stores_settle_the_same_rows_once(place: Place) {
         });
     }
     assert_eq!(settling.join_all().await.into_iter().sum::<usize>(), 200);
-    assert_eq!(store.spent(&of(Kind::Key, "k")).await.unwrap(), Some(50.0));
-    assert_eq!(store.spent(&of(Kind::Tag, "t")).await.unwrap(), Some(50.0));
+    assert_eq!(store.spent(&of(Kind::Key, "k")).await.unwrap(), Some(usd(50.0)));
+    assert_eq!(store.spent(&of(Kind::Tag, "t")).await.unwrap(), Some(usd(50.0)));
     let days = store.daily(DailyBy::Key, &DailyFilter::default()).await.unwrap();
-    assert_eq!((days[0].requests, days[0].cost), (200, 50.0));
+    assert_eq!((days[0].requests, days[0].cost), (200, usd(50.0)));
     assert_eq!(store.spend(&SpendFilter::default()).await.unwrap().len(), 200);
 }
 
@@ -193,8 +195,76 @@ pub(crate) async fn thousands_of_rows_are_settled_at_once(place: Place) {
     assert_eq!(store.settle(&rows).await.unwrap().new, 5000);
     // One statement for each row would take longer than this.
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
-    assert_eq!(store.spent(&of(Kind::Key, "k")).await.unwrap(), Some(1250.0));
+    assert_eq!(store.spent(&of(Kind::Key, "k")).await.unwrap(), Some(usd(1250.0)));
     assert_eq!(store.daily(DailyBy::Team, &DailyFilter::default()).await.unwrap().len(), 50);
+}
+
+/// A pseudo-random amount, below a cent and down to a pico-dollar.
+fn odd_amount(number: i64) -> Money {
+    Money::from_picos(number.wrapping_mul(6_364_136_223_846_793_005).rem_euclid(9_999_999_967))
+}
+
+pub(crate) async fn sums_are_exactly_those_of_the_rows(place: Place) {
+    let store = spenders(&place).await;
+    store.create_tag(&tag("odd")).await.unwrap();
+    let rows: Vec<SpendRow> = (0..4000)
+        .map(|number| SpendRow {
+            cost: odd_amount(number),
+            tags: if number % 3 == 0 { texts(&["t", "odd", "&odd"]) } else { texts(&["t"]) },
+            ..row(&format!("{number:05}"))
+        })
+        .collect();
+    // Largest first, smallest first: the order must not matter.
+    for (at, batch) in rows.chunks(500).enumerate() {
+        let mut batch = batch.to_vec();
+        batch.sort_by_key(|row| row.cost);
+        if at % 2 == 0 {
+            batch.reverse();
+        }
+        store.settle(&batch).await.unwrap();
+    }
+    let all: Money = rows.iter().map(|row| row.cost).sum();
+    let odd: Money = rows.iter().step_by(3).map(|row| row.cost).sum();
+    let spenders =
+        [(Kind::Key, "k", all), (Kind::Team, "a", all), (Kind::User, "u", all), (Kind::Tag, "t", all)];
+    let asked: Vec<Change> = spenders.iter().map(|(kind, id, _)| of(*kind, id)).collect();
+    let many = store.spent_many(&asked).await.unwrap();
+    for (kind, id, sum) in spenders.into_iter().chain([(Kind::Tag, "odd", odd)]) {
+        assert_eq!(store.spent(&of(kind, id)).await.unwrap(), Some(sum), "{kind:?} {id}");
+        assert!(id == "odd" || many[&of(kind, id)] == sum);
+    }
+    let days = store.daily(DailyBy::Tag, &DailyFilter::default()).await.unwrap();
+    let by_tag = |tag: &str| days.iter().filter(|day| day.id == tag).map(|day| day.cost).sum::<Money>();
+    assert_eq!((by_tag("t"), by_tag("odd")), (all, odd));
+    let read = store.spend(&SpendFilter::default()).await.unwrap();
+    assert_eq!(read.iter().map(|row| row.cost).sum::<Money>(), all);
+}
+
+pub(crate) async fn sums_of_many_spenders_are_read_at_once(place: Place) {
+    let store = spenders(&place).await;
+    store.settle(&[row("1")]).await.unwrap();
+    let asked = [of(Kind::Key, "k"), of(Kind::Key, "nobody"), of(Kind::Tag, "t"), of(Kind::Team, "' OR 1=1")];
+    let expected = [(of(Kind::Key, "k"), usd(0.25)), (of(Kind::Tag, "t"), usd(0.25))];
+    assert_eq!(store.spent_many(&asked).await.unwrap(), expected.into());
+    assert!(store.spent_many(&[]).await.unwrap().is_empty());
+}
+
+/// SQLite would turn such a sum into a floating-point number, and PostgreSQL refuse the batch for ever.
+pub(crate) async fn a_sum_stays_in_range(place: Place) {
+    let store = spenders(&place).await;
+    let huge = |id: &str| SpendRow { cost: Money::MAX, ..row(id) };
+    for batch in [&[row("1"), huge("2")][..], &[huge("3"), huge("4")], &[row("5")]] {
+        let settled = store.settle(batch).await.unwrap();
+        assert_eq!(settled.new, batch.len());
+        assert_eq!(spent_by(&settled)[&spender(Kind::Key, "k")].1, Money::MAX);
+    }
+    for (kind, id) in [(Kind::Key, "k"), (Kind::Team, "a"), (Kind::User, "u"), (Kind::Tag, "t")] {
+        assert_eq!(store.spent(&of(kind, id)).await.unwrap(), Some(Money::MAX));
+    }
+    let days = store.daily(DailyBy::Key, &DailyFilter::default()).await.unwrap();
+    assert_eq!((days[0].cost, days[0].requests), (Money::MAX, 5));
+    let read = store.spend(&SpendFilter::default()).await.unwrap();
+    assert_eq!(read.iter().filter(|row| row.cost == Money::MAX).count(), 3, "rows keep what they say");
 }
 
 /// A row that cannot be written would hold up the journal for ever.
@@ -212,18 +282,18 @@ pub(crate) async fn what_a_client_wrote_cannot_stop_it(place: Place) {
         decision: odd.clone(),
         input_tokens: u64::MAX,
         output_tokens: u64::MAX,
-        cost: f64::NAN,
+        cost: Money::from_picos(i64::MIN),
         metadata: json!({ "a": odd, "\0": 1 }).as_object().unwrap().clone(),
         ..row("1")
     };
-    let unbounded = SpendRow { id: "2".to_owned(), cost: f64::INFINITY, ..poison.clone() };
+    let unbounded = SpendRow { id: "2".to_owned(), cost: Money::from_picos(-1), ..poison.clone() };
     let rows = [poison.clone(), unbounded, row("3"), SpendRow { started: Timestamp(i64::MAX), ..row("4") }];
     assert_eq!(store.settle(&rows).await.unwrap().new, 4);
-    assert_eq!(store.spent(&of(Kind::Key, "k")).await.unwrap(), Some(0.5));
+    assert_eq!(store.spent(&of(Kind::Key, "k")).await.unwrap(), Some(usd(0.5)));
     let by_call = SpendFilter { request_id: Some(odd.clone()), ..SpendFilter::default() };
     let found = store.spend(&by_call).await.unwrap();
     assert_eq!(found.len(), 2);
-    assert_eq!(found[1], SpendRow { cost: 0.0, ..poison });
+    assert_eq!(found[1], SpendRow { cost: Money::ZERO, ..poison });
     let days = store.daily(DailyBy::Model, &DailyFilter::default()).await.unwrap();
     assert_eq!(days.iter().map(|day| day.requests).sum::<u64>(), 4);
 }
@@ -240,26 +310,26 @@ pub(crate) async fn old_rows_are_pruned_and_their_sums_stay(place: Place) {
     let left: String =
         store.spend(&SpendFilter::default()).await.unwrap().into_iter().map(|row| row.id).collect();
     assert_eq!(left, "9876");
-    assert_eq!(store.spent(&of(Kind::Key, "k")).await.unwrap(), Some(2.5));
+    assert_eq!(store.spent(&of(Kind::Key, "k")).await.unwrap(), Some(usd(2.5)));
     assert_eq!(store.daily(DailyBy::Key, &DailyFilter::default()).await.unwrap()[0].requests, 10);
 }
 
 pub(crate) async fn budgets_begin_anew_once(place: Place) {
     let store = place.open().await;
     let budget = |reset_at: &str, duration: Option<&str>| Budget {
-        max: Some(1.0),
+        max: Some(usd(1.0)),
         duration: duration.map(str::to_owned),
         reset_at: Timestamp::parse(reset_at),
         ..Budget::default()
     };
     let due = budget("2026-11-21", Some("30d"));
-    store.create_team(&Team { budget: due.clone(), spend: 3.0, ..team("a") }, &[]).await.unwrap();
+    store.create_team(&Team { budget: due.clone(), spend: usd(3.0), ..team("a") }, &[]).await.unwrap();
     let later = budget("2026-12-01", Some("30d"));
-    store.create_team(&Team { budget: later.clone(), spend: 3.0, ..team("later") }, &[]).await.unwrap();
-    store.create_key(&Key { budget: due.clone(), spend: 4.0, ..key("k") }).await.unwrap();
-    store.create_user(&User { budget: due.clone(), spend: 5.0, ..user("u") }).await.unwrap();
+    store.create_team(&Team { budget: later.clone(), spend: usd(3.0), ..team("later") }, &[]).await.unwrap();
+    store.create_key(&Key { budget: due.clone(), spend: usd(4.0), ..key("k") }).await.unwrap();
+    store.create_user(&User { budget: due.clone(), spend: usd(5.0), ..user("u") }).await.unwrap();
     let once = budget("2026-11-21", None);
-    store.create_tag(&Tag { budget: once, spend: 6.0, ..tag("t") }).await.unwrap();
+    store.create_tag(&Tag { budget: once, spend: usd(6.0), ..tag("t") }).await.unwrap();
     let generation = store.changes(1).await.unwrap().generation;
 
     let mut resetting = tokio::task::JoinSet::new();
@@ -276,11 +346,11 @@ pub(crate) async fn budgets_begin_anew_once(place: Place) {
     assert_eq!(changed, expected);
 
     let team = store.team("a").await.unwrap().unwrap();
-    assert_eq!((team.spend, team.budget.reset_at), (0.0, Timestamp::parse("2026-12-01")));
+    assert_eq!((team.spend, team.budget.reset_at), (usd(0.0), Timestamp::parse("2026-12-01")));
     let spared = store.team("later").await.unwrap().unwrap();
-    assert_eq!((spared.spend, spared.budget), (3.0, later));
+    assert_eq!((spared.spend, spared.budget), (usd(3.0), later));
     let tag = store.tags(None).await.unwrap().remove(0);
-    assert_eq!((tag.spend, tag.budget.reset_at), (0.0, None));
+    assert_eq!((tag.spend, tag.budget.reset_at), (usd(0.0), None));
     // An admin who read it before must read it again, or the reset would be undone.
     let late = store.update_team(&Team { version: 0, budget: due, ..team }, &[]).await;
     assert!(matches!(late, Err(StoreError::Conflict)));
@@ -297,7 +367,7 @@ pub(crate) async fn very_many_budgets_begin_anew_a_batch_at_a_time(place: Place)
             reset_at: Timestamp::parse("2026-11-21"),
             ..Budget::default()
         };
-        let user = User { budget, spend: 5.0, ..user(&format!("{number:03}")) };
+        let user = User { budget, spend: usd(5.0), ..user(&format!("{number:03}")) };
         store.create_user(&user).await.unwrap();
     }
     let generation = store.changes(1).await.unwrap().generation;
@@ -306,7 +376,7 @@ pub(crate) async fn very_many_budgets_begin_anew_a_batch_at_a_time(place: Place)
     let changes = store.changes(generation).await.unwrap();
     assert_eq!(changes.changes.unwrap(), reset);
     assert_eq!(changes.generation, generation + 3, "each a transaction of its own");
-    assert_eq!(store.spent(&of(Kind::User, "400")).await.unwrap(), Some(0.0));
+    assert_eq!(store.spent(&of(Kind::User, "400")).await.unwrap(), Some(usd(0.0)));
     assert_eq!(store.reset_budgets(now()).await.unwrap(), []);
 }
 
@@ -321,13 +391,13 @@ pub(crate) async fn a_late_row_of_a_replaced_key_is_its_successors(place: Place)
         SpendRow { key: "k3".to_owned(), ..row("3") },
     ];
     let settled = store.settle(&rows).await.unwrap();
-    assert_eq!(spent_by(&settled)[&spender(Kind::Key, "k3")], (0.75, 0.75));
-    assert_eq!(store.spent(&of(Kind::Key, "k3")).await.unwrap(), Some(0.75));
+    assert_eq!(spent_by(&settled)[&spender(Kind::Key, "k3")], (usd(0.75), usd(0.75)));
+    assert_eq!(store.spent(&of(Kind::Key, "k3")).await.unwrap(), Some(usd(0.75)));
     // A new key with the first one's hash is another key.
     store.create_key(&key("k")).await.unwrap();
     store.settle(&[row("4")]).await.unwrap();
-    assert_eq!(store.spent(&of(Kind::Key, "k")).await.unwrap(), Some(0.25));
-    assert_eq!(store.spent(&of(Kind::Key, "k3")).await.unwrap(), Some(0.75));
+    assert_eq!(store.spent(&of(Kind::Key, "k")).await.unwrap(), Some(usd(0.25)));
+    assert_eq!(store.spent(&of(Kind::Key, "k3")).await.unwrap(), Some(usd(0.75)));
 }
 
 /// Batches that name the same spenders in every order, beside deletions and resets of them.

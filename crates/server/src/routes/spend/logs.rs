@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
+use tagrail::Money;
 use tagrail_store::{OTHER, SpendFilter, SpendRow, Store, StoreError, Timestamp};
 
 use crate::app::Shared;
@@ -146,10 +147,10 @@ fn metadata(row: &SpendRow, answered: bool) -> Value {
 /// What was spent on a day, and by whom and for what.
 #[derive(Default)]
 struct Day {
-    spend: f64,
-    keys: BTreeMap<String, f64>,
-    models: BTreeMap<String, f64>,
-    users: BTreeMap<String, f64>,
+    spend: Money,
+    keys: BTreeMap<String, Money>,
+    models: BTreeMap<String, Money>,
+    users: BTreeMap<String, Money>,
 }
 
 /// All rows that there are, added up as they are read.
@@ -173,7 +174,7 @@ async fn days(store: &dyn Store, filter: SpendFilter) -> Result<BTreeMap<String,
     }
 }
 
-fn add(sums: &mut BTreeMap<String, f64>, name: &str, cost: f64) {
+fn add(sums: &mut BTreeMap<String, Money>, name: &str, cost: Money) {
     let name = if sums.len() < NAMES || sums.contains_key(name) { name } else { OTHER };
     match sums.get_mut(name) {
         Some(sum) => *sum += cost,

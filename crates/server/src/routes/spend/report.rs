@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::Uri;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
+use tagrail::Money;
 use tagrail_store::{DailyBy, DailySpend, KeyFilter, Store, StoreError};
 
 use crate::app::Shared;
@@ -184,7 +185,7 @@ fn tokens(sum: &DailySpend) -> u64 {
     sum.input_tokens + sum.output_tokens
 }
 
-fn cost(sums: &[DailySpend]) -> f64 {
+fn cost(sums: &[DailySpend]) -> Money {
     sums.iter().map(|sum| sum.cost).sum()
 }
 

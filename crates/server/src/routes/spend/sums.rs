@@ -1,5 +1,6 @@
 //! Totals, in LiteLLM's shapes.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::Uri;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
+use tagrail::Money;
 use tagrail_store::{
     DailyBy, DailyFilter, DailySpend, Key, KeyFilter, Store, StoreError, SumBy, TeamFilter, User,
 };
@@ -64,7 +66,7 @@ pub(super) async fn all(_: Viewer, State(shared): State<Shared>) -> Result<Respo
     let filter = DailyFilter { sum: SumBy::All, ..DailyFilter::default() };
     let look = async move |store: Arc<dyn Store>| store.daily(DailyBy::Key, &filter).await;
     let show = |sums: Vec<DailySpend>| {
-        let spend: f64 = sums.iter().map(|sum| sum.cost).sum();
+        let spend: Money = sums.iter().map(|sum| sum.cost).sum();
         json!({ "spend": spend, "max_budget": 0.0 })
     };
     shared.ledger.show(look, show).await
@@ -234,7 +236,7 @@ pub(super) async fn teams(_: Viewer, State(shared): State<Shared>, uri: Uri) -> 
 
 fn by_team(sums: &[DailySpend], names: &BTreeMap<String, String>) -> Value {
     let name = |id: &str| named(names, id);
-    let mut days: BTreeMap<&str, BTreeMap<String, f64>> = BTreeMap::new();
+    let mut days: BTreeMap<&str, BTreeMap<String, Money>> = BTreeMap::new();
     for sum in sums {
         *days.entry(&sum.day).or_default().entry(name(&sum.id)).or_default() += sum.cost;
     }
@@ -280,7 +282,7 @@ pub(super) fn by_id(sums: &[DailySpend]) -> Vec<(&str, DailySpend)> {
         add(by_id.entry(&sum.id).or_default(), sum);
     }
     let mut all: Vec<_> = by_id.into_iter().collect();
-    all.sort_by(|(_, one), (_, other)| other.cost.total_cmp(&one.cost));
+    all.sort_by_key(|(_, sum)| Reverse(sum.cost));
     all
 }
 
