@@ -58,8 +58,7 @@ impl Price {
     /// What a call can cost at most with so many tokens of prompt and answer: as an estimate knows
     /// neither what a cache will do nor which side of a tier the prompt is on, the dearer of the two.
     pub fn at_most(&self, prompt: u64, answer: u64) -> Money {
-        // A token is a byte at least.
-        let may_be_long = prompt.saturating_mul(BYTES_PER_TOKEN) > crate::price::LONG_PROMPT;
+        let may_be_long = prompt > crate::price::LONG_PROMPT;
         let dearer = |price: Option<f64>, long: Option<f64>| {
             let long = long.filter(|_| may_be_long).unwrap_or(0.0);
             price.unwrap_or(0.0).max(long)

@@ -17,8 +17,8 @@ pub struct Need<'a> {
     pub model: &'a str,
     /// The tags that the call counts under.
     pub tags: &'a [RequestTag<'a>],
-    /// Prompt tokens and the longest answer that the request permits, or a usual one where it sets no
-    /// limit.
+    /// The most tokens of all prompts and all answers: up to the limit that the request or the deployment sets,
+    /// else the model's longest answer. What the call was charged for already is among them.
     pub tokens: u64,
     /// Of these, what the call uses in any case: prompt tokens and the answer's limit where the request sets
     /// one. A window of tokens per minute without room for this much refuses the call; one that has it admits

@@ -16,9 +16,11 @@ use crate::sdk::Origin;
 use crate::transport::{Transport, Way};
 use crate::{Answer, Call, CallError, Recorder, Snapshot, attempt};
 
-/// The most upstream calls that are read on at a time after their client has left. Others end with their client,
+/// The most whole answers that are read on at a time after their client has left. Others end with their client,
 /// and are charged for what was reserved.
 const ABANDONED: usize = 64;
+/// The most streams whose answer is there and that are read on for their count of tokens, for a few seconds each.
+const TAILS: usize = 256;
 
 /// Sends calls to deployments. Clones share configuration, scoreboard and connections; [`Router::core`]
 /// makes one with connections of its own.
@@ -33,8 +35,9 @@ struct Shared {
     snapshot: ArcSwap<Snapshot>,
     scoreboard: Scoreboard,
     holdings: Mutex<Holdings>,
-    /// Upstream calls that are read on after their client has left.
+    /// Whole answers that are read on after their client has left, and ends of streams.
     readers: Arc<Semaphore>,
+    tails: Arc<Semaphore>,
     replies: Arc<ReplyBudget>,
     /// The configuration as written, where there is one. Held while it is changed, before `holdings`.
     origin: Mutex<Option<Origin>>,
@@ -67,8 +70,9 @@ impl Router {
         let transport = Transport::new(Arc::new(Way::new()));
         let core = Core { transport, recorder, sequence: AtomicU64::new(0) };
         let readers = Arc::new(Semaphore::new(ABANDONED));
+        let tails = Arc::new(Semaphore::new(TAILS));
         let (replies, origin) = (Arc::default(), Mutex::default());
-        let shared = Shared { snapshot, scoreboard, holdings, readers, replies, origin };
+        let shared = Shared { snapshot, scoreboard, holdings, readers, tails, replies, origin };
         Router { shared: Arc::new(shared), core: Arc::new(core) }
     }
 
@@ -170,9 +174,14 @@ impl Router {
         &self.core.transport
     }
 
-    /// Places for upstream calls that are read on after their client has left.
+    /// Places for whole answers that are read on after their client has left.
     pub(crate) fn readers(&self) -> &Arc<Semaphore> {
         &self.shared.readers
+    }
+
+    /// Places for streams that are read on for their count of tokens.
+    pub(crate) fn tails(&self) -> &Arc<Semaphore> {
+        &self.shared.tails
     }
 
     pub(crate) fn recorder(&self) -> &Arc<dyn Recorder> {

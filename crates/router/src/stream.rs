@@ -139,8 +139,8 @@ struct Live {
 pub(crate) struct StreamTerms {
     pub(crate) deployment: DeploymentIndex,
     pub(crate) charged_by: Terms,
-    /// Places for what is read on.
-    pub(crate) readers: Arc<Semaphore>,
+    /// Places for streams that are read on.
+    pub(crate) tails: Arc<Semaphore>,
     /// What its caller chose.
     pub(crate) choices: Choices<'static>,
     /// The request's body, where tokens are estimated by it should the upstream not count them.
@@ -227,7 +227,7 @@ impl Live {
         if is_over || self.terms.asked.is_none() || !coder.answered() || coder.told().is_final {
             return None;
         }
-        Some((self.terms.readers.clone().try_acquire_owned().ok()?, Handle::try_current().ok()?))
+        Some((self.terms.tails.clone().try_acquire_owned().ok()?, Handle::try_current().ok()?))
     }
 
     /// Waits no longer than the upstream may be silent, or than the end of a whole reply is worth.

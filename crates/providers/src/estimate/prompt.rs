@@ -323,8 +323,8 @@ mod tests {
         let one = "four words of text";
         for field in ["prompt", "input"] {
             let of = |value: Value| tokens(&json!({ field: value }));
-            let single = of(json!(one)) - ADDED;
-            assert!(of(json!(vec![one; 500])) > 400 * single);
+            assert!((9..40).contains(&(of(json!(one)) - ADDED)));
+            assert!(of(json!(vec![one; 500])) >= 500 * 9);
             assert!((4..8).contains(&(of(json!([1, 22, 50_256, 7])) - of(json!([])))));
             let lists = of(json!(vec![vec![50_256; 10]; 500]));
             assert!((5_000..9_000).contains(&lists), "{lists}");

@@ -161,8 +161,16 @@ mod tests {
     fn asked(operation: Operation, body: &Value) -> (Envelope, Bound) {
         let envelope = Envelope::read(Bytes::from(body.to_string())).unwrap();
         let target =
-            Target::build(&TargetSpec { model: "openai/m".into(), ..TargetSpec::default() }, &|_| None).unwrap();
-        let asked = Asked { operation, envelope: &envelope, target: &target, provider: "openai", model: "m", limits: LIMITS };
+            Target::build(&TargetSpec { model: "openai/m".into(), ..TargetSpec::default() }, &|_| None)
+                .unwrap();
+        let asked = Asked {
+            operation,
+            envelope: &envelope,
+            target: &target,
+            provider: "openai",
+            model: "m",
+            limits: LIMITS,
+        };
         let bound = asked.bound().measured(&envelope);
         (envelope, bound)
     }
@@ -173,8 +181,10 @@ mod tests {
 
     #[test]
     fn a_report_is_taken_as_it_is_unless_it_cannot_be() {
-        let (envelope, bound) = asked(Operation::ChatCompletions, &json!({"messages": [{"content": "hi"}], "max_tokens": 1_000}));
-        let of = |told: &Told| settle(told, Passed { text: 7, reasoning: 0 }, &bound, &envelope, Ending::Whole);
+        let (envelope, bound) =
+            asked(Operation::ChatCompletions, &json!({"messages": [{"content": "hi"}], "max_tokens": 1_000}));
+        let of =
+            |told: &Told| settle(told, Passed { text: 7, reasoning: 0 }, &bound, &envelope, Ending::Whole);
         let settled = of(&told(9, 1_100));
         assert_eq!((settled.usage.input, settled.usage.output), (9, 1_100));
         assert!(!settled.is_estimated && !settled.is_absurd);

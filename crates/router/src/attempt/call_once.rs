@@ -255,7 +255,7 @@ impl<'a> Attempts<'a> {
         let terms = StreamTerms {
             deployment: attempt.deployment,
             charged_by: attempt.terms,
-            readers: self.router.readers().clone(),
+            tails: self.router.tails().clone(),
             choices: attempt.choices.of_reply(),
             asked: attempt.asked().cloned(),
             patience: attempt.limit,

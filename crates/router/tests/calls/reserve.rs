@@ -170,6 +170,24 @@ async fn an_attempt_that_the_operators_limit_ends_is_not_charged() {
     assert_eq!(purse.settled().tokens, 0);
 }
 
+#[tokio::test]
+async fn without_a_limit_the_longest_answer_is_reserved() {
+    for (info, general, expected) in [
+        (json!({}), json!({}), 16_384),
+        (json!({}), json!({"default_max_output_tokens": 5_000}), 5_000),
+        (json!({"max_output_tokens": 700}), json!({"default_max_output_tokens": 5_000}), 700),
+    ] {
+        let upstream = FakeUpstream::start();
+        let mut one = deployment("g", "a", &[], &upstream.base());
+        one["model_info"].as_object_mut().unwrap().extend(info.as_object().cloned().unwrap());
+        let rig = Rig::of(upstream, &[one], &json!({"general_settings": general}));
+        let purse = Purse::default();
+        rig.chat_as(&purse.caller(), "g", json!({})).await.unwrap();
+        let tokens = reserved(&purse);
+        assert!((expected..expected + 100).contains(&tokens), "{info}: {tokens}");
+    }
+}
+
 fn event(value: &Value) -> String {
     format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap())
 }
@@ -186,12 +204,20 @@ fn dialects() -> Vec<(Operation, &'static str, Vec<String>)> {
         "data: [DONE]\n\n".to_owned(),
     ];
     let messages = vec![
-        event(&json!({"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant",
-            "model": "up", "content": [], "usage": {"input_tokens": 50, "output_tokens": 1}}})),
-        event(&json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})),
-        event(&json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "TEXT"}})),
+        event(
+            &json!({"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant",
+            "model": "up", "content": [], "usage": {"input_tokens": 50, "output_tokens": 1}}}),
+        ),
+        event(
+            &json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        ),
+        event(
+            &json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "TEXT"}}),
+        ),
         event(&json!({"type": "content_block_stop", "index": 0})),
-        event(&json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7_000}})),
+        event(
+            &json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7_000}}),
+        ),
         event(&json!({"type": "message_stop"})),
     ];
     let responses = vec![
@@ -238,14 +264,22 @@ async fn a_stream_left_behind_its_answer_is_read_on_for_its_count() {
         let rig = rig(model, &json!({}));
         let (gate, purse) = (Gate::shut(), Purse::default());
         let ends = |frame: &String| {
-            ["finish_reason\":\"stop", "content_block_stop", "output_item.done"].iter().any(|end| frame.contains(end))
+            ["finish_reason\":\"stop", "content_block_stop", "output_item.done"]
+                .iter()
+                .any(|end| frame.contains(end))
         };
         let before = frames.iter().position(ends).unwrap() + 1;
         // A translated stream shows the end of a block to nobody: the client leaves with the one before.
         let translated = operation == Operation::ChatCompletions && model == "anthropic/a";
         rig.upstream.otherwise(Reply::frames(frames.clone()).hold_after(before, &gate));
-        let last = if translated { "TEXT" } else { ["\"stop\"", "content_block_stop", "output_item.done"]
-            .into_iter().find(|end| frames[before - 1].contains(end)).unwrap() };
+        let last = if translated {
+            "TEXT"
+        } else {
+            ["\"stop\"", "content_block_stop", "output_item.done"]
+                .into_iter()
+                .find(|end| frames[before - 1].contains(end))
+                .unwrap()
+        };
         if translated {
             // All of it in one piece, so that what the client has seen is what the gateway has read.
             let whole = frames[..before].concat();
@@ -286,7 +320,8 @@ async fn a_stream_left_before_its_first_text_is_charged_for_the_reasoning_that_n
 async fn a_stream_left_in_the_middle_is_charged_for_hidden_reasoning_within_the_limit() {
     for (effort, output) in [("low", 205), ("high", 805), ("none", 5)] {
         let (rig, gate, purse) = (rig("openai/a", &json!({})), Gate::shut(), Purse::default());
-        rig.upstream.otherwise(Reply::events([piece("one two three four"), piece("late")]).hold_after(1, &gate));
+        rig.upstream
+            .otherwise(Reply::events([piece("one two three four"), piece("late")]).hold_after(1, &gate));
         let body = json!({"stream": true, "max_tokens": 1_000, "reasoning_effort": effort});
         let call = chat("g", body).by(purse.caller(), HeaderValue::from_static("c"));
         leave_after(&rig, &call, "four").await;
@@ -307,7 +342,11 @@ fn reports() -> Vec<(Value, Option<u64>, Option<u64>)> {
         (json!({"prompt_tokens": 9, "completion_tokens": "3"}), Some(9), None),
         (json!({"prompt_tokens": 9}), Some(9), None),
         (json!({"completion_tokens": 3}), None, Some(3)),
-        (json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": most}}), Some(9), Some(3)),
+        (
+            json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": most}}),
+            Some(9),
+            Some(3),
+        ),
     ]
 }
 
@@ -325,7 +364,10 @@ async fn a_usage_that_cannot_be_is_bounded_or_estimated_and_passed_on_as_it_came
                 Reply::json(200, &whole)
             });
             let purse = Purse::default();
-            let answer = rig.chat_as(&purse.caller(), "g", json!({"max_tokens": 100, "stream": stream})).await.unwrap();
+            let answer = rig
+                .chat_as(&purse.caller(), "g", json!({"max_tokens": 100, "stream": stream}))
+                .await
+                .unwrap();
             let bytes = match answer.body {
                 AnswerBody::Stream(stream) => stream.collect().await.unwrap().to_bytes(),
                 AnswerBody::Whole(pieces) => pieces.concat().into(),
@@ -336,8 +378,14 @@ async fn a_usage_that_cannot_be_is_bounded_or_estimated_and_passed_on_as_it_came
             let row = rig.records.row();
             let charged = row.usage.unwrap();
             assert_eq!(row.estimated, input.is_none() || output.is_none(), "{usage} {row:?}");
-            assert!(input.map_or((1..5_000).contains(&charged.input), |input| input == charged.input), "{usage} {row:?}");
-            assert!(output.map_or((1..200).contains(&charged.output), |output| output == charged.output), "{usage} {row:?}");
+            assert!(
+                input.map_or((1..5_000).contains(&charged.input), |input| input == charged.input),
+                "{usage} {row:?}"
+            );
+            assert!(
+                output.map_or((1..200).contains(&charged.output), |output| output == charged.output),
+                "{usage} {row:?}"
+            );
             assert!(charged.cache_read <= charged.input);
             assert!(purse.settled().cost < 6_000.0);
         }

@@ -102,7 +102,10 @@ async fn a_client_that_leaves_before_the_head_ends_the_upstream_call() {
     let gate = Gate::shut();
     rig.upstream.otherwise(Reply::text("late").hold(&gate));
     let router = rig.router.clone();
-    let call = tokio::spawn(async move { router.call(&crate::rig::chat("g", json!({"stream": true}))).await.is_ok() });
+    let call =
+        tokio::spawn(
+            async move { router.call(&crate::rig::chat("g", json!({"stream": true}))).await.is_ok() },
+        );
     let exchange = rig.upstream.exchange().await;
     call.abort();
     exchange.closed().await;
