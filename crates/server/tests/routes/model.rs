@@ -228,13 +228,15 @@ async fn a_mocked_stream_is_a_stream() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_call_upstream() {
+async fn a_client_that_leaves_a_stream_ends_the_call_upstream() {
     let upstream = FakeUpstream::start();
     let gate = tagrail_testkit::Gate::shut();
     upstream.reply(Reply::text("late").hold(&gate));
     let gateway = Gateway::tagged(&upstream, &json!({}));
     let mut client = Client::connect(gateway.address).await;
-    client.post(CHAT, &[KEY], &chat("m")).await;
+    let mut body = chat("m");
+    body["stream"] = json!(true);
+    client.post(CHAT, &[KEY], &body).await;
     let exchange = upstream.exchange().await;
     client.reset();
     exchange.closed().await;
