@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import socket
+import struct
 import threading
 import time
 import urllib.parse
@@ -172,6 +173,8 @@ def test_100_whole_answers_left_early_are_charged(slow, start):
                f"content-length: {len(body)}\r\n\r\n").encode() + body
     for count in range(1, 101):
         with socket.create_connection((address.hostname, address.port)) as client:
+            # A reset, which cannot be taken for the end of a request.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.sendall(request)
             poll(lambda: upstream.asked >= count, f"call {count} has not arrived")
     # Those that are not read on are in the books already: 64 at most are.
