@@ -155,10 +155,11 @@ impl<'a> Attempts<'a> {
         };
         let head = sent.map_err(|error| error.miss(attempt))?;
         if head.parts.status.is_success() {
-            Ok(head)
-        } else {
-            Err(Box::pin(refused(head, self.router.replies())).await)
+            return Ok(head);
         }
+        // What the upstream refuses it does not work on.
+        self.under_way = None;
+        Err(Box::pin(refused(head, self.router.replies())).await)
     }
 
     async fn send(
@@ -190,7 +191,7 @@ impl<'a> Attempts<'a> {
         self.under_way = Some(UnderWay {
             deployment: attempt.deployment,
             terms: attempt.terms,
-            until: attempt.began + attempt.limit,
+            until: attempt.began.checked_add(attempt.limit),
             is_whole,
             own: (!std::ptr::eq(attempt.question.call, self.original))
                 .then(|| attempt.question.call.envelope.clone()),

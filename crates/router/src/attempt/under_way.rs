@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
@@ -20,12 +21,15 @@ use super::read::{ReadError, ReplyBudget, Rest, read};
 use crate::account::{Account, Spent};
 use crate::transport::{Lease, TransportError};
 
+/// A whole answer is read on for no longer than this, whatever limit the client asked for.
+const READ_ON: Duration = Duration::from_secs(600);
+
 /// An attempt whose request is being sent, or was.
 pub(super) struct UnderWay {
     pub(super) deployment: DeploymentIndex,
     pub(super) terms: Terms,
-    /// When its time limit ends.
-    pub(super) until: Instant,
+    /// When its time limit ends; `None` is beyond what a clock can say.
+    pub(super) until: Option<Instant>,
     /// A whole answer was asked for, and not a stream.
     pub(super) is_whole: bool,
     /// Its body, where it is not the one that the call came with.
@@ -119,7 +123,9 @@ impl Abandoned {
 
     async fn read_on(mut self, _place: OwnedSemaphorePermit) {
         let Some(Waiting { fetch, mut coder }) = self.under_way.waiting.take() else { return };
-        let spent = match timeout_at(self.under_way.until, fetch).await {
+        let longest = Instant::now() + READ_ON;
+        let until = self.under_way.until.map_or(longest, |until| until.min(longest));
+        let spent = match timeout_at(until, fetch).await {
             Ok(Ok(Fetched { parts, lease, body })) => {
                 let FetchedBody::Read(body) = body else {
                     // The upstream has refused: nothing was used up.
