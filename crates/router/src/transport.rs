@@ -49,7 +49,9 @@ const KEPT: usize = 512;
 pub(crate) const READ_AHEAD: usize = 64 * 1024;
 /// An upstream that has not shown that it keeps connections open gets this time to close one behind its answer,
 /// before the connection is used again.
-const REST: Duration = Duration::from_millis(100);
+const REST: Duration = Duration::from_millis(250);
+/// The same for one that has closed a connection behind its first answer.
+const LONG_REST: Duration = Duration::from_secs(5);
 /// Connections kept per endpoint and runtime while they have to rest.
 const RESTING: usize = 64;
 /// So many connections in a row have to serve a second request, until every connection is used again at once.
@@ -270,7 +272,8 @@ impl Pool {
     /// An upstream that closes its connections behind its answers, and does not say so, may not have done it
     /// yet: a request that meets the close is lost.
     fn may_use(&self, known: &Connection, now: Instant) -> bool {
-        self.is_trusted(known) || now.saturating_duration_since(known.idle_since) >= REST
+        let rest = if self.standing.closes.load(Ordering::Relaxed) { LONG_REST } else { REST };
+        self.is_trusted(known) || now.saturating_duration_since(known.idle_since) >= rest
     }
 
     fn is_trusted(&self, known: &Connection) -> bool {
