@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from conftest import deployment
+from upstream import Reply
 
 CANARY = "sk-operators-own"
 OPEN = ["api_base", "base_url", "api_key"]
@@ -68,8 +69,8 @@ def test_addresses_inside_are_refused_and_the_operators_own_is_not(provider, sta
 def test_what_the_operator_lists_is_reached_without_the_operators_key(provider, start, section):
     port = urlsplit(provider.url).port
     for listed, hosts, closed in [
-        (["127.0.0.0/8"], ["127.0.0.1", "127.0.0.2"], ["[::1]"]),
-        (["localhost"], ["localhost", "localhost."], ["127.0.0.1"]),
+        (["127.0.0.0/8"], ["127.0.0.1"], ["[::1]"]),
+        (["localhost"], ["localhost"], ["127.0.0.1"]),
         ([f"127.0.0.1:{port}"], ["127.0.0.1"], ["127.0.0.2"]),
         ([f"http://localhost:{port}"], ["localhost"], ["127.0.0.1"]),
         ([f"127.0.0.1:{port + 1}", "https://localhost"], [], ["127.0.0.1", "localhost"]),
@@ -77,8 +78,6 @@ def test_what_the_operator_lists_is_reached_without_the_operators_key(provider, 
         gateway = start({"model_list": [opened(provider)], section: {"provider_url_destination_allowed_hosts": listed}})
         key = gateway.admin.key()
         for host in hosts:
-            if host == "127.0.0.2":
-                continue  # The provider listens on 127.0.0.1 alone.
             provider.seen.clear()
             answer = ask(gateway, key, api_base=f"http://{host}:{port}/v1", api_key="sk-mine")
             assert answer.status_code == 200, f"{listed} {host}: {answer.text}"
@@ -92,7 +91,6 @@ def test_what_the_operator_lists_is_reached_without_the_operators_key(provider, 
 def test_a_redirect_is_not_followed(provider, start):
     gateway = start({"model_list": [opened(provider)], "router_settings": {"num_retries": 0},
                      "general_settings": {"provider_url_destination_allowed_hosts": ["localhost"]}})
-    from upstream import Reply
     provider.answer = lambda _: Reply({}, status=307, headers={"location": f"{provider.url}/secret"})
     port = urlsplit(provider.url).port
     answer = ask(gateway, gateway.admin.key(), api_base=f"http://localhost:{port}/v1", api_key="sk-mine")
@@ -103,7 +101,6 @@ def test_a_redirect_is_not_followed(provider, start):
 def test_a_proxy_is_asked_for_the_judged_address(provider, start):
     """The proxy would resolve a name again: it gets the address."""
     asked = []
-    from upstream import Reply
 
     def proxy(seen):
         asked.append((seen.method, seen.path))

@@ -80,7 +80,8 @@ def refused(of, previous, **more):
     with pytest.raises(openai.BadRequestError) as caught:
         of.responses.create(model="gpt-4o", input="Go on", previous_response_id=previous, **more)
     assert caught.value.param == "previous_response_id" and caught.value.code == "previous_response_not_found"
-    return caught.value.message.replace(str(previous)[:512], "ID")
+    caught.value.response.read()
+    return caught.value.response.json()["error"]["message"].replace(f"'{previous}'", "'ID'")
 
 
 def forged(number):
@@ -105,9 +106,7 @@ def test_a_team_continues_its_own_responses_and_no_other_does(accounts, provider
     accounts.asked()
     texts = {refused(other, number) for number in
              (first.id, forged(first.id), "resp_0000", "resp_9999", "resp_tr1_", "", first.id[:-1])}
-    assert texts == {"Error code: 400 - " + str({"error": {
-        "message": "Previous response with id 'ID' not found.", "type": "invalid_request_error",
-        "param": "previous_response_id", "code": "previous_response_not_found"}})} or len(texts) == 1
+    assert texts == {"Previous response with id 'ID' not found."}
     assert refused(other, first.id, stream=True) in texts
     assert accounts.asked() == [], "nothing of a refused call is sent"
 
@@ -149,7 +148,7 @@ def test_a_streams_bytes_change_in_nothing_but_ids_and_model(accounts, provider,
     key = gateway.admin.key()
     through = httpx.post(f"{gateway.url}/v1/responses", json=body, headers={"authorization": f"Bearer {key}"})
     sent = "".join(accounts.answer(provider.seen[-1]).events).replace("resp_0001", "resp_0000")
-    number = json.loads(through.text.split("data: ")[1])["response"]["id"]
+    number = json.loads(through.text.split("data: ")[1].splitlines()[0])["response"]["id"]
     assert through.text.replace(number, "resp_0000") == sent
 
 
@@ -212,7 +211,8 @@ def test_ids_outlive_a_restart_and_hold_on_other_gateways(accounts, provider, st
 def test_access_tags_and_wildcards_hold_for_a_continued_response(accounts, provider, start):
     wild = deployment("openai/*", provider.url, name="wild", model="openai/*")
     tagged = deployment("gpt-4o", provider.url, name="tagged", tags=["a"])
-    gateway = start({"model_list": [wild, tagged], "router_settings": {"enable_tag_filtering": True}})
+    other = deployment("other", provider.url, name="other")
+    gateway = start({"model_list": [wild, tagged, other], "router_settings": {"enable_tag_filtering": True}})
     (one, _), (two, _) = team(gateway, tags=["a"]), team(gateway, models=["openai/*"])
     first = one.responses.create(model="gpt-4o", input="Hi").id
     one.responses.create(model="gpt-4o", input="Go on", previous_response_id=first)
@@ -223,7 +223,7 @@ def test_access_tags_and_wildcards_hold_for_a_continued_response(accounts, provi
     two.responses.create(model="openai/gpt-5-mini", input="Go on", previous_response_id=first)
     assert provider.seen[-1].body["model"] == "gpt-5-mini"
     with pytest.raises(openai.PermissionDeniedError):
-        two.responses.create(model="gpt-4o", input="Go on", previous_response_id=first)
+        two.responses.create(model="other", input="Go on", previous_response_id=first)
 
 
 def test_no_spelling_of_the_field_passes_the_check(accounts, provider, start):
