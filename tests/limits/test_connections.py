@@ -286,7 +286,7 @@ def test_an_unreadable_head_is_refused_and_the_refusal_arrives(refusing):
 
 NODE = """
 const http = require('http');
-const [url, path, method, key] = process.argv.slice(2);
+const [url, path, method, key] = process.argv.slice(1);
 const body = Buffer.alloc(10 << 20, 120);
 const headers = {authorization: `Bearer ${key}`, 'content-type': 'application/json'};
 const agent = new http.Agent({keepAlive: true, maxSockets: 1});

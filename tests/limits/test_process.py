@@ -108,6 +108,10 @@ def test_a_log_that_is_not_read_costs_lines_and_no_calls(launch):
     process = launch(broken(), stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, env={"TAGRAIL_LOG": "trace"}).ready()
     os.close(writer)
     failing_calls(process, 1000)
+    with httpx.Client(timeout=30, headers=KEY) as client:
+        for _ in range(300):
+            # Each is a line as long as its path.
+            assert client.get(f"{process.url}/{'x' * 7000}").status_code == 404
     dropped = eventually(lambda: process.metric("tagrail_log_lines_dropped_total"))
     assert dropped > 0
     assert process.metric("tagrail_panics_total") == 0

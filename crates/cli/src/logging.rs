@@ -57,14 +57,17 @@ pub(crate) fn start(loudness: Loudness) {
     let queue = match Queue::start(StandardStreams, count_dropped) {
         Ok(queue) => queue,
         Err(error) => {
-            crate::report::complain(&format!("no thread can be started for the log, so there is none: {error}"));
+            crate::report::complain(&format!(
+                "no thread can be started for the log, so there is none: {error}"
+            ));
             return;
         }
     };
     let queue = QUEUE.get_or_init(|| queue).clone();
     std::panic::set_hook(Box::new(panicked));
     // An error about the log itself would be written past the queue.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).log_internal_errors(false);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).log_internal_errors(false);
     log.with_writer(move || LogWriter(queue.clone())).init();
 }
 

@@ -101,7 +101,8 @@ impl Activity {
     /// longest. `None`: it is busy.
     pub(crate) fn eviction_rank(&self) -> Option<(bool, u64)> {
         let state = &*self.0;
-        let rank = || (state.authenticated.load(Ordering::Relaxed), state.rests_since.load(Ordering::Relaxed));
+        let rank =
+            || (state.authenticated.load(Ordering::Relaxed), state.rests_since.load(Ordering::Relaxed));
         self.is_idle().then(rank)
     }
 

@@ -9,8 +9,8 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW,
-    CONNECTION, CONTENT_TYPE, ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONNECTION,
+    CONTENT_TYPE, ORIGIN,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -179,7 +179,8 @@ async fn rarely(
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(busy.activity().clone());
     if body.is_end_stream() {
-        return answer_rarely(app, general, route, Request::from_parts(parts, axum::body::Body::empty())).await;
+        return answer_rarely(app, general, route, Request::from_parts(parts, axum::body::Body::empty()))
+            .await;
     }
     let (headers, body) = (parts.headers.clone(), inbound::Shared::new(body));
     let request = Request::from_parts(parts, axum::body::Body::new(body.clone()));

@@ -103,13 +103,17 @@ impl Connections {
 
     /// Tells a client that there is no room. The core goes on meanwhile.
     pub(crate) fn refuse(&self, stream: TcpStream) {
-        let Ok(permit) = self.0.refused.clone().try_acquire_owned() else { return };
+        let reply = format!(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{BODY}",
+            BODY.len()
+        );
+        let Ok(permit) = self.0.refused.clone().try_acquire_owned() else {
+            // It reads that if it has not written yet; a close is an answer, too.
+            let _ = stream.try_write(reply.as_bytes());
+            return;
+        };
         tokio::spawn(async move {
             let _permit = permit;
-            let reply = format!(
-                "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{BODY}",
-                BODY.len()
-            );
             let mut stream = stream;
             // It may have gone, and was not to be served anyway.
             if let Ok(Ok(())) = timeout(LINGER, stream.write_all(reply.as_bytes())).await {

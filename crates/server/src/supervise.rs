@@ -96,7 +96,14 @@ impl Pulse {
 }
 
 /// Runs a task for ever: whenever it ends or panics, it is started again after a pause.
-pub(crate) async fn keep<F>(name: &'static str, mut start: impl FnMut() -> F)
+pub(crate) async fn keep<F>(name: &'static str, start: impl FnMut() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    keep_after(PAUSE, name, start).await;
+}
+
+async fn keep_after<F>(pause: Duration, name: &'static str, mut start: impl FnMut() -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -104,7 +111,7 @@ where
         let ended = tokio::spawn(start()).await;
         let why = if ended.is_err() { "panicked" } else { "ended" };
         tracing::error!(task = name, "a task {why}; it is started again");
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -123,11 +130,11 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_task_that_panics_or_ends_is_started_again() {
         let starts = Arc::new(AtomicUsize::new(0));
         let (counted, (third, mut began)) = (starts.clone(), tokio::sync::mpsc::unbounded_channel());
-        let kept = tokio::spawn(keep("test", move || {
+        let kept = tokio::spawn(keep_after(Duration::ZERO, "test", move || {
             let (number, third) = (counted.fetch_add(1, Ordering::Relaxed), third.clone());
             async move {
                 match number {

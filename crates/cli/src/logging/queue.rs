@@ -174,7 +174,9 @@ impl Queue {
             let dropped = std::mem::take(&mut pending.dropped);
             if dropped > 0 {
                 pending.writing = true;
-                let notice = format!("tagrail: {dropped} log lines were dropped: they came faster than standard error was read\n");
+                let notice = format!(
+                    "tagrail: {dropped} log lines were dropped: they came faster than standard error was read\n"
+                );
                 return (Target::Error, notice.into_bytes());
             }
             self.0.changed.notify_all();
