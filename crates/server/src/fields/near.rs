@@ -1,5 +1,7 @@
 //! What a name that nobody knows was probably meant to be.
 
+use tagrail_providers::work;
+
 use crate::fields::Field;
 
 /// So many of the unknown names of one body are compared with those that are known, letter by letter.
@@ -29,6 +31,7 @@ fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.to_lowercase().chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (at, own) in from.to_lowercase().chars().enumerate() {
+        work::step(to.len());
         let mut diagonal = std::mem::replace(&mut row[0], at + 1);
         for (column, other) in to.iter().enumerate() {
             let replaced = diagonal + usize::from(own != *other);

@@ -215,3 +215,36 @@ fn what_can_be_no_tag_is_refused() {
         assert!(problem.message().contains(field), "{body}: {}", problem.message());
     }
 }
+
+/// A body of many unknown names, or of many values, costs a constant for each byte.
+#[test]
+fn the_work_on_a_body_is_bounded_by_its_length() {
+    use tagrail_providers::work;
+    let many = |count: usize, member: &dyn Fn(usize) -> String| {
+        let members: Vec<_> = (0..count).map(member).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    for body in [
+        many(512, &|at| format!(r#""{at:0>60}":0"#)),
+        many(512, &|at| format!(r#""{}":0"#, format!("{at:03}").bytes().map(|b| format!("\\u{b:04x}")).collect::<String>())),
+        format!(r#"{{"metadata":{}}}"#, many(5_000, &|at| format!(r#""{at}":0"#))),
+        format!(r#"{{"members":[{}0]}}"#, "0,".repeat(20_000)),
+    ] {
+        let before = work::steps();
+        asked(&body).unwrap();
+        let steps = work::steps() - before;
+        assert!(steps <= 32 * body.len() as u64 + 50_000, "{steps} steps for {} bytes", body.len());
+    }
+}
+
+#[test]
+fn what_a_body_may_hold_is_bounded() {
+    let many = format!(r#"{{"members":[{}0]}}"#, "0,".repeat(40_000));
+    let (status, message) = refusal(&many);
+    assert_eq!(status, 413);
+    assert!(message.contains("too many values"), "{message}");
+    let fields: Vec<_> = (0..513).map(|at| format!(r#""{at}":0"#)).collect();
+    let (status, message) = refusal(&format!("{{{}}}", fields.join(",")));
+    assert_eq!(status, 400);
+    assert!(message.contains("512 fields"), "{message}");
+}

@@ -30,6 +30,43 @@ async fn a_body_beyond_the_limit_is_413_however_it_is_framed() {
 }
 
 #[tokio::test]
+async fn beyond_the_room_for_bodies_is_503_until_some_is_given_back() {
+    let upstream = FakeUpstream::start();
+    let gate = Gate::shut();
+    upstream.reply(Reply::text("first").hold(&gate));
+    let settings = json!({"max_request_size_mb": 1, "max_bytes_in_flight_mb": 1.5});
+    let gateway = Gateway::tagged(&upstream, &json!({ "general_settings": settings }));
+    let mut body = chat("m");
+    body["padding"] = json!("x".repeat(800_000));
+    let mut first = Client::connect(gateway.address).await;
+    first.post(CHAT, &[KEY], &body).await;
+    upstream.request().await;
+    let refused = gateway.post(CHAT, &body).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
+    assert!(message(&refused).contains("max_bytes_in_flight_mb"));
+    let refused = gateway.post("/v1/messages", &body).await;
+    assert_eq!((refused.status, &refused.json()["type"]), (503, &json!("error")));
+    assert_eq!(gateway.post("/v1/chat/completions", &chat("m")).await.status, 200, "short ones are served");
+    gate.open();
+    assert_eq!(first.response().await.status, 200);
+    assert_eq!(gateway.post(CHAT, &body).await.status, 200);
+}
+
+#[tokio::test]
+async fn bodies_of_routes_that_manage_are_short() {
+    let upstream = FakeUpstream::start();
+    let gateway = Gateway::tagged(&upstream, &json!({}));
+    let body = json!({"messages": [{"role": "user", "content": "x".repeat(1 << 20)}]});
+    for path in ["/spend/calculate", "/key/generate", "/team/new"] {
+        let answer = gateway.post(path, &body).await;
+        assert_eq!(answer.status, 413, "{path}: {}", answer.text());
+        assert!(answer.text().contains("1048576"), "{path}: {}", answer.text());
+    }
+    let explained = gateway.post("/route/explain", &json!({"model": "m", "x": "x".repeat(2 << 20)})).await;
+    assert_eq!(explained.status, 200, "a request in question may be as long as any");
+}
+
+#[tokio::test]
 async fn a_body_in_many_pieces_arrives_whole() {
     let upstream = FakeUpstream::start();
     let gateway = Gateway::tagged(&upstream, &json!({}));
