@@ -76,6 +76,7 @@ impl<'a> Attempts<'a> {
         self.account.placed(&upstream_model, &place);
         let listed = snapshot.listed(deployment, place.provider.name(), place.model);
         let price = self.admit(question, decision, deployment, listed)?;
+        self.account.asks();
         let limit = self.time_limit(question, deployment);
         self.limit = Some(limit);
         let attempt = Try {

@@ -55,6 +55,8 @@ pub(crate) struct Drain {
 enum Asked {
     Flush(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
+    /// The store takes changes again: what waits need not wait longer. No answer.
+    Retry,
 }
 
 impl Drain {
@@ -79,6 +81,12 @@ impl Drain {
         // Its readers hold locks that the next process needs.
         self.task.abort();
         is_settled
+    }
+
+    /// The store takes changes again.
+    pub(crate) fn retry(&self) {
+        // When the task has ended, there is nothing left to try.
+        let _ = self.asked.send(Asked::Retry);
     }
 
     async fn ask(&self, what: fn(oneshot::Sender<()>) -> Asked, within: Duration) -> bool {
@@ -213,6 +221,7 @@ impl Course {
                 self.stops = true;
                 self.answers.push(answer);
             }
+            Some(Asked::Retry) => {}
             // Nobody can ask any more.
             None => self.stops = true,
         }
@@ -233,6 +242,7 @@ impl Course {
                     self.answers.push(answer);
                     return;
                 }
+                Some(Asked::Retry) => return,
                 // Its answer is that it is dropped.
                 Some(_) => {}
                 None => return sleep_until(until).await,
