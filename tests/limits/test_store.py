@@ -76,7 +76,7 @@ def ready(gateway):
 
 def settled(gateway, key, calls):
     """Every call has one row, and the key has spent what they cost."""
-    rows = gateway.admin.get("/spend/logs", api_key=key, limit=1000)
+    rows = wait(lambda: gateway.admin.get("/spend/logs", api_key=key), lambda rows: len(rows) >= calls)
     assert len(rows) == calls and len({row["request_id"] for row in rows}) == calls
     assert gateway.admin.get("/key/info", key=key)["info"]["spend"] == calls * COST
 

@@ -28,6 +28,7 @@ pub(crate) struct Account {
     started: Instant,
     deployment: Option<DeploymentIndex>,
     attempts: u32,
+    asked: bool,
     first_byte: Option<Duration>,
     held: Option<Held>,
     /// What attempts cost that the caller gave up, and that were followed by others.
@@ -126,6 +127,7 @@ impl Account {
             started: Instant::now(),
             deployment: None,
             attempts: 0,
+            asked: false,
             first_byte: None,
             held: None,
             owed: None,
@@ -168,6 +170,11 @@ impl Account {
             details.tags = texts(counted);
             details.routed_on = (counted.len() < tags.len()).then(|| texts(tags));
         }
+    }
+
+    /// Nothing stands in the way of the try any more.
+    pub(crate) fn asks(&mut self) {
+        self.asked = true;
     }
 
     /// A deployment is being tried.
@@ -244,6 +251,7 @@ impl Account {
             started: self.started,
             deployment: self.deployment,
             attempts: self.attempts,
+            asked: self.asked,
             first_byte: self.first_byte,
             held: self.held.take(),
             owed: self.owed.take(),
@@ -296,6 +304,7 @@ impl Account {
             usage: spent.usage,
             cost,
             attempts: self.attempts,
+            asked: self.asked,
             cut_short: end.cut_short,
             caller: &self.caller,
             call_id: details.call_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default(),

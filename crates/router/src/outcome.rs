@@ -91,6 +91,8 @@ pub struct Outcome<'a> {
     pub cost: Option<Money>,
     /// Tries in all groups.
     pub attempts: u32,
+    /// Whether an upstream was asked: a try can be refused before, by a limit of the caller.
+    pub asked: bool,
     /// A stream that broke or was left by its client.
     pub cut_short: bool,
     /// On whose behalf.

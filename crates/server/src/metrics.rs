@@ -449,6 +449,7 @@ mod tests {
             usage: Some(Usage { input: 3, output: 4, ..Usage::default() }),
             cost: Some(tagrail::Money::saturating_from_dollars(0.5)),
             attempts: 1,
+            asked: true,
             cut_short: false,
             caller: Box::leak(Box::default()),
             call_id: "",

@@ -21,6 +21,8 @@ mod records;
 mod reserving;
 #[path = "contract/spending.rs"]
 mod spending;
+#[path = "contract/sums.rs"]
+mod sums;
 #[path = "contract/tables.rs"]
 mod tables;
 
@@ -91,6 +93,13 @@ contract! {
         a_transaction_that_the_database_ended_does_not_stop_the_next,
         a_caller_that_gives_up_leaves_no_transaction,
         another_store_is_not_taken_for_it;
+    sums:
+        names_that_are_not_told_apart_are_summed_as_one,
+        calls_without_rows_are_in_the_sums,
+        sums_are_added_up_as_they_are_asked_for,
+        sums_of_old_days_go_a_batch_at_a_time,
+        rows_are_read_page_by_page,
+        a_reset_beyond_its_duration_is_computed_again;
     tables:
         several_open_a_new_database_at_once,
         what_was_acknowledged_is_there_after_a_drop,

@@ -86,6 +86,7 @@ impl<'a> Attempts<'a> {
         let listed = snapshot.listed(deployment, place.provider.name(), place.model);
         let named = (place.provider.name(), place.model);
         let terms = self.admit(question, decision, deployment, listed, named)?;
+        self.account.asks();
         let limit = self.time_limit(question, deployment);
         self.limit = Some(limit);
         question.call.pause_if_long().await;

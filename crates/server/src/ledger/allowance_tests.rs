@@ -73,6 +73,7 @@ pub(in crate::ledger) fn outcome(caller: &Caller, cost: f64) -> Outcome<'_> {
         usage: None,
         cost: Some(usd(cost)),
         attempts: 1,
+        asked: true,
         cut_short: false,
         caller,
         call_id: "",

@@ -146,6 +146,8 @@ impl Books {
         let identity = store.identity(&hex(hash)).await?;
         Ok(identity.map(|identity| {
             let (team, user) = (identity.key.team_id.clone(), identity.key.user_id.clone());
+            let of_team = identity.team.iter().flat_map(|team| &team.tags);
+            self.meters.hold_tags(&identity.key.tags.iter().chain(of_team).collect::<Vec<_>>());
             Found { value: Arc::new(Principal::new(identity, &self.meters)), team, user }
         }))
     }
@@ -174,6 +176,13 @@ impl Books {
         match self.drain.get() {
             Some(drain) => drain.flush(within).await,
             None => false,
+        }
+    }
+
+    /// The store takes changes again.
+    pub(super) fn retry(&self) {
+        if let Some(drain) = self.drain.get() {
+            drain.retry();
         }
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct Drain {
 enum Asked {
     Flush(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
+    /// The store takes changes again: what waits need not wait longer. No answer.
+    Retry,
 }
 
 impl Drain {
@@ -84,6 +86,12 @@ impl Drain {
     /// Whether the task is over: told to, or by a panic.
     pub(crate) fn has_ended(&self) -> bool {
         self.task.is_finished()
+    }
+
+    /// The store takes changes again.
+    pub(crate) fn retry(&self) {
+        // When the task has ended, there is nothing left to try.
+        let _ = self.asked.send(Asked::Retry);
     }
 
     async fn ask(&self, what: fn(oneshot::Sender<()>) -> Asked, within: Duration) -> bool {
@@ -218,6 +226,7 @@ impl Course {
                 self.stops = true;
                 self.answers.push(answer);
             }
+            Some(Asked::Retry) => {}
             // Nobody can ask any more.
             None => self.stops = true,
         }
@@ -238,6 +247,7 @@ impl Course {
                     self.answers.push(answer);
                     return;
                 }
+                Some(Asked::Retry) => return,
                 // Its answer is that it is dropped.
                 Some(_) => {}
                 None => return sleep_until(until).await,

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use tagrail_store::{Timestamp, Writer};
+use tagrail_store::{Counted, Timestamp, Writer};
 use tokio::sync::watch;
 
 use super::super::settling_store::{REFUSED, SettlingStore};
@@ -12,6 +12,7 @@ struct Fixture {
     store: Arc<SettlingStore>,
     journal: Arc<Journal>,
     drain: Drain,
+    refused: Arc<Refused>,
     /// How many rows of whom were told to be settled: own, others'.
     told: Arc<watch::Sender<(usize, usize)>>,
 }
@@ -28,9 +29,15 @@ fn start(journal: Arc<Journal>, store: Arc<SettlingStore>) -> Fixture {
     });
     let refused = Arc::new(Refused::new(|_| true));
     let names = Arc::new(KnowsAll);
-    let parts = DrainParts { journal: journal.clone(), refused, names, store: store.clone(), settled };
+    let parts = DrainParts {
+        journal: journal.clone(),
+        refused: refused.clone(),
+        names,
+        store: store.clone(),
+        settled,
+    };
     let drain = Drain::start(&Handle::current(), parts);
-    Fixture { store, journal, drain, told }
+    Fixture { store, journal, drain, refused, told }
 }
 
 struct KnowsAll;
@@ -98,6 +105,38 @@ async fn rows_wait_while_the_store_is_gone() {
     let mut told = fixture.told.subscribe();
     timeout(LONG, told.wait_for(|told| *told == (2, 0))).await.unwrap().unwrap();
     assert_eq!(fixture.store.calls(), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_are_tried_at_once_when_the_store_takes_changes_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = start(open(directory.path()), Arc::new(SettlingStore::new()));
+    let writer = fixture.journal.writer(0);
+    fixture.store.gone(true);
+    write(&writer, &["a"]);
+    // The last pause is as long as pauses get.
+    let mut asked = fixture.store.asked.subscribe();
+    asked.wait_for(|asked| *asked >= 8).await.unwrap();
+    fixture.store.gone(false);
+    let before = Instant::now();
+    fixture.drain.retry();
+    fixture.told.subscribe().wait_for(|told| *told == (1, 0)).await.unwrap();
+    assert!(before.elapsed() < PAUSES.0);
+}
+
+#[tokio::test]
+async fn counts_reach_the_store_once_also_after_it_was_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = start(open(directory.path()), Arc::new(SettlingStore::new()));
+    fixture.store.gone(true);
+    let counted = Counted { key: "k".to_owned(), calls: 3, ..Counted::default() };
+    fixture.refused.put_back(vec![counted.clone()]);
+    assert!(!fixture.drain.flush(LONG).await);
+    fixture.refused.put_back(vec![counted.clone()]);
+    fixture.store.gone(false);
+    fixture.drain.retry();
+    while !fixture.drain.flush(LONG).await {}
+    assert_eq!(*fixture.store.counted.lock().unwrap(), [Counted { calls: 6, ..counted }]);
 }
 
 #[tokio::test]

@@ -30,6 +30,9 @@ const AT_ONCE: usize = 100;
 /// So many meters may be there before those that nobody needs are looked for.
 const SWEEP_FROM: usize = 1024;
 
+/// So many tags of keys and teams are remembered.
+const MOST_HELD: usize = 100_000;
+
 /// All meters of a process.
 pub(crate) struct Meters {
     kinds: [RwLock<Kept>; 4],
@@ -37,6 +40,8 @@ pub(crate) struct Meters {
     tags: RwLock<Arc<HashMap<String, Arc<Part>>>>,
     /// Every tag that the store knows.
     stored_tags: RwLock<Arc<HashSet<String>>>,
+    /// Tags of keys and teams that were looked up.
+    held_tags: RwLock<HashSet<String>>,
     names: CurrentNames,
     /// So that nothing is looked up where no tag has any.
     any_tags: AtomicBool,
@@ -186,6 +191,7 @@ impl Meters {
             kinds: std::array::from_fn(|_| RwLock::default()),
             tags: RwLock::default(),
             stored_tags: RwLock::default(),
+            held_tags: RwLock::default(),
             names: CurrentNames::default(),
             any_tags: AtomicBool::new(false),
             batches: AtomicU64::new(0),
@@ -263,6 +269,21 @@ impl Meters {
         let prefix = snapshot.table.tag_prefix();
         let bare = |tag: &String| tag.strip_prefix(prefix).unwrap_or(tag).to_owned();
         (!prefix.is_empty() && !tags.is_empty()).then(|| tags.iter().map(bare).collect())
+    }
+
+    /// A key was looked up: its tags, and those of its team, are no client's invention.
+    pub(super) fn hold_tags(&self, tags: &[&String]) {
+        if tags.is_empty() {
+            return;
+        }
+        let snapshot = self.router.snapshot();
+        let prefix = snapshot.table.tag_prefix();
+        let mut held = self.held_tags.write().unwrap_or_else(PoisonError::into_inner);
+        if held.len() > MOST_HELD {
+            // Those in use come again with the next look-up.
+            held.clear();
+        }
+        held.extend(tags.iter().filter_map(|tag| carried(tag, prefix)).map(str::to_owned));
     }
 
     /// The tags of a call as they are written down: those that are known, and of others as many bytes as
@@ -466,6 +487,7 @@ impl Known for Meters {
 
     fn has_tag(&self, tag: &str) -> bool {
         self.stored_tags.read().unwrap_or_else(PoisonError::into_inner).contains(tag)
+            || self.held_tags.read().unwrap_or_else(PoisonError::into_inner).contains(tag)
             || self.names.of(&self.router).has_tag(tag)
     }
 }

@@ -107,7 +107,10 @@ pub(super) async fn beat(books: Arc<Books>, store: Arc<dyn Store>) {
         }
         failed = condition;
         match beaten {
-            Ok(_) => tracing::info!("the database takes changes again"),
+            Ok(_) => {
+                books.retry();
+                tracing::info!("the database takes changes again");
+            }
             // Whoever follows changes says so.
             Err(Unwritable { condition: Condition::Unreachable, .. }) => {}
             Err(unwritable) => tracing::error!(

@@ -40,6 +40,7 @@ fn outcome<'a>(caller: &'a Caller, tags: &'a [String]) -> Outcome<'a> {
         usage: Some(Usage { input: 3, output: 4, ..Usage::default() }),
         cost: Some(Money::from_picos(500_000_000_001)),
         attempts: 1,
+        asked: true,
         cut_short: true,
         caller,
         call_id: "mine",
@@ -171,7 +172,15 @@ fn refused_calls_beyond_the_first_of_a_minute_are_counted_instead_of_written() {
     let refuse = |model: &str, minutes: u64| {
         let started = SystemTime::UNIX_EPOCH + Duration::from_secs(60 * minutes);
         let of = outcome(&caller, &[]);
-        recorder.record(&Outcome { status: 429, attempts: 0, cost: None, usage: None, model, started, ..of });
+        recorder.record(&Outcome {
+            status: 429,
+            asked: false,
+            cost: None,
+            usage: None,
+            model,
+            started,
+            ..of
+        });
     };
     (0..100).for_each(|call| refuse(&format!("made up {call}"), 1));
     (0..50).for_each(|_| refuse("known", 1));

@@ -119,5 +119,5 @@ impl State {
 
 /// Nothing was asked, and nothing can have cost anything.
 pub(crate) fn is_refusal(outcome: &Outcome<'_>) -> bool {
-    outcome.attempts == 0 && outcome.status >= 400 && outcome.cost.is_none_or(|cost| cost <= 0.0)
+    !outcome.asked && outcome.status >= 400 && outcome.cost.is_none_or(|cost| cost <= 0.0)
 }

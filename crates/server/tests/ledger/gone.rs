@@ -39,7 +39,10 @@ async fn known_keys_go_on_unknown_ones_hear_503_and_spend_arrives_afterwards() {
     assert_eq!(server.post("/key/generate", "sk-1234", &json!({})).await.status, 503);
     readiness(&server, 503).await;
     let ready = server.get("/health/readiness", "").await;
-    assert_eq!(ready.json(), json!({"status": "unhealthy", "db": "Not connected"}));
+    assert_eq!(
+        ready.json(),
+        json!({"status": "unhealthy", "db": "Not connected", "reason": "database_unreachable"})
+    );
     assert_eq!(server.get("/health/liveliness", "").await.status, 200);
     assert_eq!(server.chat(&known).await.status, 200, "it is remembered however long that takes");
     assert!(server.look("/metrics").await.text().contains("tagrail_database_unreachable 1"));

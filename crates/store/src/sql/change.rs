@@ -92,11 +92,12 @@ impl Writing {
     }
 }
 
-/// What changed behind a generation; one statement, so that it is one moment.
-pub(crate) async fn changes(session: &mut Session, since: Generation) -> Done<Changes> {
+/// What changed behind a generation, and in which store; one statement, so that it is one moment.
+pub(crate) async fn changes(session: &mut Session, since: Generation) -> Done<(Changes, Option<String>)> {
     let rows = session
         .rows(
-            "SELECT g.value, g.pruned, c.kind, c.id FROM tagrail_generation g
+            "SELECT g.value, g.pruned, c.kind, c.id, (SELECT store_id FROM tagrail_store WHERE id = 1)
+             FROM tagrail_generation g
              LEFT JOIN tagrail_changes c ON c.generation > $1 AND $1 > 0 AND $1 >= g.pruned WHERE g.id = 1",
             values![since],
         )
@@ -104,9 +105,10 @@ pub(crate) async fn changes(session: &mut Session, since: Generation) -> Done<Ch
     let first = rows.first().ok_or_else(Failure::no_row)?;
     let generation = first.int(0)?.unwrap_or_default();
     let pruned = first.int(1)?.unwrap_or_default();
+    let store = first.text(4)?;
     // A generation that is still to come was another database's, before a backup was put back.
     if since <= 0 || since < pruned || since > generation {
-        return Ok(Changes { generation, changes: None });
+        return Ok((Changes { generation, changes: None }, store));
     }
     let mut changes = BTreeSet::new();
     for row in &rows {
@@ -115,5 +117,5 @@ pub(crate) async fn changes(session: &mut Session, since: Generation) -> Done<Ch
         }
     }
     let changes = changes.into_iter().map(|(kind, id)| Change { kind, id }).collect();
-    Ok(Changes { generation, changes: Some(changes) })
+    Ok((Changes { generation, changes: Some(changes) }, store))
 }

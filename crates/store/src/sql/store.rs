@@ -305,8 +305,8 @@ impl<D: Database> Store for SqlStore<D> {
 
     async fn changes(&self, since: Generation) -> Result<Changes, StoreError> {
         ask!(self.lookup(), LOOKUP, session => async {
-            self.verify(&mut session).await?;
-            changes(&mut session, since).await
+            let (changes, store) = changes(&mut session, since).await?;
+            self.identity.verify(store).map(|()| changes)
         })
     }
 
