@@ -34,8 +34,8 @@ mod tree;
 pub mod work;
 
 pub use envelope::{
-    Envelope, EnvelopeError, Fallback, MetadataRule, Rewrite, gateway_parameters, is_gateway_parameter,
-    is_price_parameter, StoredState,
+    Envelope, EnvelopeError, Fallback, MetadataRule, Rewrite, StoredState, gateway_parameters,
+    is_gateway_parameter, is_price_parameter,
 };
 pub use error::{ErrorKind, Misconfigured, UpstreamError, retry_after};
 pub use estimate::{Asked, Bound, Ending, ModelLimits, Passed, Settled, Told, prompt_tokens, settle};

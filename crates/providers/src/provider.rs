@@ -13,9 +13,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::uri::PathAndQuery;
 
-use crate::{
-    Endpoint, Envelope, Operation, Passed, ResponseNames, Target, Told, UpstreamError, Usage,
-};
+use crate::{Endpoint, Envelope, Operation, Passed, ResponseNames, Target, Told, UpstreamError, Usage};
 
 pub(crate) use known::{nearest, spoken_elsewhere};
 

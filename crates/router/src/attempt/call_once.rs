@@ -179,7 +179,9 @@ impl<'a> Attempts<'a> {
         *request.uri_mut() = Uri::from(path);
         *request.headers_mut() = headers;
         let ready = match chosen_by {
-            Some(field) => Box::pin(attempt.connect_chosen(self.router.transport(), field, &endpoint)).await?,
+            Some(field) => {
+                Box::pin(attempt.connect_chosen(self.router.transport(), field, &endpoint)).await?
+            }
             None => {
                 let ready = self.router.transport().connect(&endpoint, fresh, attempt.began).await;
                 ready.map_err(SendError::Transport)?

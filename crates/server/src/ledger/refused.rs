@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use tagrail::Outcome;
+use tagrail::{Money, Outcome};
 use tagrail_store::{Counted, OTHER};
 use tokio::sync::Notify;
 
@@ -119,5 +119,5 @@ impl State {
 
 /// Nothing was asked, and nothing can have cost anything.
 pub(crate) fn is_refusal(outcome: &Outcome<'_>) -> bool {
-    !outcome.asked && outcome.status >= 400 && outcome.cost.is_none_or(|cost| cost <= 0.0)
+    !outcome.asked && outcome.status >= 400 && !outcome.cost.is_some_and(Money::is_positive)
 }

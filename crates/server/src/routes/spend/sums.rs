@@ -102,7 +102,7 @@ pub(super) async fn tags_between(
             let of_tag = DailyFilter { id: Some(tag), ..filter.clone() };
             sums.extend(largest(&*store, DailyBy::Tag, of_tag, 1).await?);
         }
-        sums.sort_by(|one, other| other.cost.total_cmp(&one.cost));
+        sums.sort_by_key(|sum| Reverse(sum.cost));
         Ok(sums)
     };
     let show = |sums: Vec<DailySpend>| {
@@ -123,11 +123,11 @@ pub(super) fn listed(asked: &Asked, name: &str) -> Option<BTreeSet<String>> {
 /// The first of a list that is too long to be in memory whole.
 struct Top<T> {
     items: Vec<T>,
-    spend: fn(&T) -> f64,
+    spend: fn(&T) -> Money,
 }
 
 impl<T> Top<T> {
-    fn by(spend: fn(&T) -> f64) -> Top<T> {
+    fn by(spend: fn(&T) -> Money) -> Top<T> {
         Top { items: Vec::new(), spend }
     }
 
@@ -139,7 +139,7 @@ impl<T> Top<T> {
     }
 
     fn cut(&mut self) {
-        self.items.sort_by(|one, other| (self.spend)(other).total_cmp(&(self.spend)(one)));
+        self.items.sort_by_key(|item| Reverse((self.spend)(item)));
         self.items.truncate(MOST);
     }
 
