@@ -256,7 +256,8 @@ mod tests {
 
     async fn judged(host: &str, listed: &[&str]) -> Option<Judged> {
         let listed: Vec<_> = listed.iter().map(|text| Destination::parse(text).unwrap()).collect();
-        judge(&Endpoint { https: false, host: host.to_owned(), port: 8000 }, &listed).await
+        let tls_verify = tagrail_providers::TlsVerify::default();
+        judge(&Endpoint { https: false, host: host.to_owned(), port: 8000, tls_verify }, &listed).await
     }
 
     #[tokio::test]

@@ -234,7 +234,9 @@ mod tests {
     #[test]
     fn lines_beyond_the_bound_are_counted_and_announced_once() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
-        let (queue, open, written) = gated(|count| drop(DROPPED.fetch_add(count, Ordering::Relaxed)));
+        let (queue, open, written) = gated(|count| {
+            DROPPED.fetch_add(count, Ordering::Relaxed);
+        });
         for number in 0..2 * MAX_LINES {
             queue.push(Target::Error, format!("{number}\n").as_bytes());
         }
@@ -242,9 +244,9 @@ mod tests {
         // One line may have been taken out already.
         let expected = MAX_LINES as u64;
         assert!((expected - 1..=expected).contains(&dropped), "{dropped}");
-        drop(open.send(()));
+        let _ = open.send(());
         for _ in 0..=MAX_LINES + 1 {
-            drop(open.send(()));
+            let _ = open.send(());
         }
         assert!(queue.flush(LONG));
         let lines: Vec<String> = written.try_iter().collect();
@@ -257,7 +259,9 @@ mod tests {
     #[test]
     fn bytes_are_bounded_as_lines_are() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
-        let (queue, _open, _written) = gated(|count| drop(DROPPED.fetch_add(count, Ordering::Relaxed)));
+        let (queue, _open, _written) = gated(|count| {
+            DROPPED.fetch_add(count, Ordering::Relaxed);
+        });
         let line = vec![b'x'; 2 * MAX_LINE];
         for _ in 0..200 {
             queue.push(Target::Error, &line);
@@ -272,7 +276,7 @@ mod tests {
     fn a_long_line_is_cut_and_ends_as_a_line() {
         let (queue, open, written) = gated(|_| {});
         queue.push(Target::Error, &vec![b'x'; MAX_BYTES + 1]);
-        drop(open.send(()));
+        let _ = open.send(());
         let line = written.recv_timeout(LONG).unwrap();
         assert_eq!(line.len(), MAX_LINE);
         assert!(line.ends_with("x... (cut)\n"));

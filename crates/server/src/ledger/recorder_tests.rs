@@ -99,6 +99,7 @@ fn a_call_becomes_a_row_with_all_that_is_known_of_it() {
         cut_short: true,
         decision: "gpt: one of 2".to_owned(),
         metadata: serde_json::Map::new(),
+        ..SpendRow::default()
     };
     assert_eq!(row, expected);
     assert!(

@@ -8,7 +8,7 @@ use sqlx::{Connection as _, Executor as _};
 use tagrail_store::{Condition, SpendRow, Store, StoreError, Timestamp};
 use tagrail_testkit::PATIENCE;
 
-use crate::place::{Place, key, now, team};
+use crate::place::{Place, key, now, team, usd};
 
 fn is_away<T>(answer: &Result<T, StoreError>) -> bool {
     matches!(answer, Err(StoreError::Unavailable(_)))
@@ -26,7 +26,7 @@ async fn wait_until_written(store: &dyn Store) {
 }
 
 fn row(id: &str) -> SpendRow {
-    SpendRow { id: id.to_owned(), key: "k".to_owned(), cost: 1.0, ..SpendRow::default() }
+    SpendRow { id: id.to_owned(), key: "k".to_owned(), cost: usd(1.0), ..SpendRow::default() }
 }
 
 pub(crate) async fn a_heartbeat_tells_of_the_one_before(place: Place) {

@@ -6,7 +6,7 @@ use tagrail_store::{
     Timestamp,
 };
 
-use crate::place::{Place, key, now, team};
+use crate::place::{Place, key, now, team, usd};
 
 const DAY: i64 = 86_400_000;
 
@@ -18,7 +18,7 @@ fn row(id: &str, model: &str, tags: &[&str]) -> SpendRow {
         key,
         model_group,
         tags,
-        cost: 1.0,
+        cost: usd(1.0),
         started: now(),
         ended: now(),
         status: 200,
@@ -52,7 +52,7 @@ pub(crate) async fn names_that_are_not_told_apart_are_summed_as_one(place: Place
     let tags = sums(&*store, DailyBy::Tag, SumBy::Id).await;
     let mut tags: Vec<_> = tags.iter().map(|sum| (sum.id.as_str(), sum.requests, sum.cost)).collect();
     tags.sort_unstable_by(|one, other| one.0.cmp(other.0));
-    assert_eq!(tags, [(OTHER, 2, 2.0), ("t", 2, 2.0)]);
+    assert_eq!(tags, [(OTHER, 2, usd(2.0)), ("t", 2, usd(2.0))]);
     // The rows keep them.
     let rows = store.spend(&SpendFilter::default()).await.unwrap();
     assert!(rows.iter().any(|row| row.model_group == "made up" && row.tags == ["t", "x", "&y"]));
@@ -86,7 +86,7 @@ pub(crate) async fn calls_without_rows_are_in_the_sums(place: Place) {
 pub(crate) async fn sums_are_added_up_as_they_are_asked_for(place: Place) {
     let store = place.open().await;
     let later = SpendRow { started: now().plus_ms(DAY), ..row("3", "h", &["t"]) };
-    let larger = SpendRow { cost: 8.0, key: "l".to_owned(), ..row("4", "g", &[]) };
+    let larger = SpendRow { cost: usd(8.0), key: "l".to_owned(), ..row("4", "g", &[]) };
     store.settle(&[row("1", "g", &["t"]), row("2", "h", &["t"]), later, larger]).await.unwrap();
     let shape = |sums: Vec<DailySpend>| {
         let of = sums.into_iter().map(|sum| (sum.day, sum.id, sum.model, sum.cost));
@@ -94,7 +94,7 @@ pub(crate) async fn sums_are_added_up_as_they_are_asked_for(place: Place) {
     };
     let expected = |all: &[(&str, &str, &str, f64)]| -> Vec<_> {
         all.iter()
-            .map(|(day, id, model, cost)| (day.to_string(), id.to_string(), model.to_string(), *cost))
+            .map(|(day, id, model, cost)| (day.to_string(), id.to_string(), model.to_string(), usd(*cost)))
             .collect()
     };
     let (one, two) = (now().day(), now().plus_ms(DAY).day());
@@ -160,7 +160,7 @@ pub(crate) async fn rows_are_read_page_by_page(place: Place) {
 pub(crate) async fn a_reset_beyond_its_duration_is_computed_again(place: Place) {
     let store = place.open().await;
     let budget = |duration: &str, reset_at: Timestamp| Budget {
-        max: Some(1.0),
+        max: Some(usd(1.0)),
         duration: Some(duration.to_owned()),
         reset_at: Some(reset_at),
         ..Budget::default()
@@ -172,7 +172,7 @@ pub(crate) async fn a_reset_beyond_its_duration_is_computed_again(place: Place) 
         let right = budget("1mo", Timestamp::parse("2026-12-01").unwrap());
         store.create_key(&Key { budget: right, ..key(&hash) }).await.unwrap();
     }
-    store.create_key(&Key { budget: budget("7d", wrong), spend: 0.5, ..key("z wrong") }).await.unwrap();
+    store.create_key(&Key { budget: budget("7d", wrong), spend: usd(0.5), ..key("z wrong") }).await.unwrap();
     let mut corrected = store.correct_resets(now()).await.unwrap();
     corrected.sort_by(|one, other| one.id.cmp(&other.id));
     let corrected: Vec<_> = corrected.iter().map(|change| (change.kind, change.id.as_str())).collect();
@@ -180,7 +180,7 @@ pub(crate) async fn a_reset_beyond_its_duration_is_computed_again(place: Place) 
     let reset = store.team("a").await.unwrap().unwrap().budget.reset_at;
     assert_eq!(reset, Timestamp::parse("2026-11-22"));
     let after = store.key("z wrong").await.unwrap().unwrap();
-    assert_eq!((after.budget.reset_at, after.spend), (Timestamp::parse("2026-11-23"), 0.5));
+    assert_eq!((after.budget.reset_at, after.spend), (Timestamp::parse("2026-11-23"), usd(0.5)));
     let generation = store.changes(0).await.unwrap().generation;
     assert!(store.correct_resets(now()).await.unwrap().is_empty());
     assert_eq!(store.changes(0).await.unwrap().generation, generation);
