@@ -105,11 +105,11 @@ def test_no_call_fails_where_an_upstream_closes_behind_each_answer(start, ending
         models = [deployment("gpt-4o", upstream.url)]
         gateway = start({"model_list": models, "router_settings": {"num_retries": 0}})
         calls = client(gateway)
-        statuses = [chat(calls).status_code for _ in range(300)]
+        statuses = [chat(calls).status_code for _ in range(100)]
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            statuses += pool.map(lambda _: chat(calls).status_code, range(700))
-        assert statuses.count(200) == 1000, {status: statuses.count(status) for status in set(statuses)}
-        assert upstream.requests == 1000
+            statuses += pool.map(lambda _: chat(calls).status_code, range(200))
+        assert statuses.count(200) == 300, {status: statuses.count(status) for status in set(statuses)}
+        assert upstream.requests == 300
 
 
 @pytest.mark.parametrize("end", [lambda connection: None, reset], ids=["close", "reset"])
