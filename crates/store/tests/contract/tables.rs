@@ -77,10 +77,10 @@ pub(crate) async fn amounts_of_the_first_release_become_exact(place: Place) {
         place.sql(statement).await;
     }
     place.sql("DELETE FROM tagrail_migrations WHERE number = 2").await;
-    let body = r#"{"budget": {"max": 0.3, "soft": null}}"#;
     for (name, spend) in
         [("noise", "0.30000000000000004"), ("zero", "0"), ("beyond", "1e300"), ("cent", "12.01")]
     {
+        let body = format!(r#"{{"name": "{name}", "budget": {{"max": 0.3, "soft": null}}}}"#);
         let values = format!("('{name}', '{body}', {spend}, 0)");
         let insert = format!("INSERT INTO tagrail_tags (name, body, spend, version) VALUES {values}");
         place.sql(insert.leak()).await;
