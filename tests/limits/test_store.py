@@ -360,7 +360,7 @@ def test_lists_take_bounded_memory_and_no_core(start, provider):
     answered(provider)
     gateway = start(config(provider))
     gateway.admin.key()
-    fill_with_rows(gateway.folder / "tagrail.db", 100_000)
+    fill_with_rows(gateway.folder / "tagrail.db", 30_000)
     keys = [gateway.admin.key() for _ in range(20)]
     held = peak_memory(gateway)
     forget_peak(gateway)
@@ -375,7 +375,7 @@ def test_lists_take_bounded_memory_and_no_core(start, provider):
                     failures.append(answer.text)
 
     threads = [threading.Thread(target=report, args=[query]) for query in
-               ({"limit": 100000}, {"limit": 100000, "page": 50}, {"summarize": "true"}, {"summarize": "true"})]
+               ({"limit": 100000}, {"limit": 100000, "page": 15}, {"summarize": "true"}, {"summarize": "true"})]
     for thread in threads:
         thread.start()
     # The first call of each has to be looked up in the store that is asked for the reports.
@@ -385,7 +385,7 @@ def test_lists_take_bounded_memory_and_no_core(start, provider):
         thread.join()
     assert statuses == [200] * 20 and not failures
     assert peak_memory(gateway) - held < 128 << 20
-    pages = [gateway.admin.get("/spend/logs", limit=100000, page=page) for page in (1, 2, 101, 102)]
+    pages = [gateway.admin.get("/spend/logs", limit=100000, page=page) for page in (1, 2, 31, 32)]
     assert [len(page) for page in pages] == [1000, 1000, 20, 0]
     assert not {row["request_id"] for row in pages[0]} & {row["request_id"] for row in pages[1]}
     days = gateway.admin.get("/spend/logs", summarize="true")
