@@ -1,7 +1,5 @@
 //! What is too big, too slow, or too much.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tagrail_testkit::{Client, FakeUpstream, Gate, Reply, config_text, deployment};
 
