@@ -222,7 +222,12 @@ fn the_work_on_a_body_is_bounded_by_its_length() {
     };
     for body in [
         many(512, &|at| format!(r#""{at:0>60}":0"#)),
-        many(512, &|at| format!(r#""{}":0"#, format!("{at:03}").bytes().map(|b| format!("\\u{b:04x}")).collect::<String>())),
+        many(512, &|at| {
+            format!(
+                r#""{}":0"#,
+                format!("{at:03}").bytes().map(|b| format!("\\u{b:04x}")).collect::<String>()
+            )
+        }),
         format!(r#"{{"metadata":{}}}"#, many(5_000, &|at| format!(r#""{at}":0"#))),
         format!(r#"{{"members":[{}0]}}"#, "0,".repeat(20_000)),
     ] {
