@@ -14,7 +14,7 @@ MIB = 1 << 20
 ALLOWANCE = 48 * MIB
 
 
-def post(gateway, body, key=MASTER, path="/v1/chat/completions", timeout=60):
+def post(gateway, body, key=MASTER, path="/v1/chat/completions", timeout=300):
     content = body if isinstance(body, (bytes, str)) else json.dumps(body)
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     return httpx.post(gateway.url + path, content=content, headers=headers, timeout=timeout)
