@@ -253,8 +253,10 @@ fn reservations_hold_by_mode_unless_the_file_says_otherwise() {
 #[test]
 fn destinations_of_clients_are_read_from_both_sections_and_checked() {
     let of = |text: &str| load_text(text, Path::new("c.yaml"), &environment);
-    let both = of(r#"{general_settings: {provider_url_destination_allowed_hosts: ["10.0.0.0/8"]},
-            litellm_settings: {provider_url_destination_allowed_hosts: ["llm.internal:8000"]}}"#);
+    let both = of(
+        r#"{model_list: [{model_name: g, litellm_params: {model: openai/m, api_key: k}}], general_settings: {provider_url_destination_allowed_hosts: ["10.0.0.0/8"]},
+            litellm_settings: {provider_url_destination_allowed_hosts: ["llm.internal:8000"]}}"#,
+    );
     let listed = both.resolved.unwrap().general.client_destinations;
     assert!(listed.iter().any(|it| it.lists_address(true, [10, 1, 2, 3].into(), 443)));
     assert!(listed.iter().any(|it| it.lists_name(false, "llm.internal", 8000)));
@@ -271,7 +273,7 @@ fn destinations_of_clients_are_read_from_both_sections_and_checked() {
 #[test]
 fn the_salt_is_read_where_a_gateway_is_started() {
     let salt = |env: &dyn Fn(&str) -> Option<String>| {
-        load_text("{}", Path::new("c.yaml"), env)
+        load_text(ONE, Path::new("c.yaml"), env)
             .resolved
             .unwrap()
             .general

@@ -200,7 +200,8 @@ mod tests {
     use super::*;
 
     fn ids(master: Option<&str>, salt: Option<&str>) -> ResponseIds {
-        let config = json!({"model_list": [], "general_settings": {"master_key": master}}).to_string();
+        let one = json!({"model_name": "g", "litellm_params": {"model": "openai/m", "api_key": "k"}});
+        let config = json!({"model_list": [one], "general_settings": {"master_key": master}}).to_string();
         let env = |name: &str| salt.filter(|_| name == "LITELLM_SALT_KEY").map(str::to_owned);
         let loaded = load_text(&config, Path::new("test.yaml"), &env);
         ResponseIds::new(&loaded.resolved.unwrap().general)

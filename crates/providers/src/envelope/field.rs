@@ -143,7 +143,7 @@ fn is_call_parameter(key: &str) -> bool {
 const OF_DEPLOYMENTS: &[&str] = &[
     "access_groups", "access_windows", "allow_fail_open", "auto_router", "blocked", "created_at",
     "created_by", "db_model", "deployment_id", "disable_background_health_check", "health_check_model",
-    "health_check_params", "health_check_timeout", "hidden_params", "internal_router_model",
+    "health_check_params", "health_check_timeout", "internal_router_model",
     "litellm_params", "max_input_tokens", "mode", "model_name", "ptu_count", "supported_endpoints",
     "supported_environments", "supported_modalities", "supported_openai_params",
     "supported_output_modalities", "supported_regions", "team_id", "team_public_model_name", "tier",
@@ -303,7 +303,7 @@ const FIELDS: &[Field] = fields! {
         "s3_encryption_key_id", "s3_output_bucket_name", "s3_region_name", "s3_secret_access_key",
         "vertex_ai_credentials", "vertex_ai_location", "vertex_ai_project", "vertex_location",
         "vertex_project",
-        "aws_bedrock_project_id", "aws_session_tags", "responses_api_version", "watsonx_region_name",
+        "responses_api_version",
         "anthropic_disable_workload_identity_federation", "anthropic_federation_rule_id",
         "anthropic_federation_workspace_id", "anthropic_identity_source", "anthropic_identity_token",
         "anthropic_identity_token_file", "anthropic_issuer_audience",

@@ -146,7 +146,10 @@ async fn client_credentials_can_be_allowed_everywhere() {
     for (allowed, status) in [(true, 200), (false, 400)] {
         let upstream = FakeUpstream::start();
         let one = deployment("g", "a", &[], &upstream.base());
-        let settings = json!({"general_settings": {"allow_client_side_credentials": allowed}});
+        let settings = json!({"general_settings": {
+            "allow_client_side_credentials": allowed,
+            "provider_url_destination_allowed_hosts": ["127.0.0.1"],
+        }});
         let rig = Rig::of(upstream, &[one], &settings);
         let answer = rig.chat("g", json!({"api_key": "sk-mine", "api_base": rig.upstream.base()})).await;
         assert_eq!(answer.map_or_else(|error| error.refusal.status(), |_| 200), status);

@@ -2,13 +2,14 @@
 //! to that.
 
 use serde_json::{Value, json};
-use tagrail_testkit::{FakeUpstream, ca_file, deployment};
+use tagrail_testkit::{FakeUpstream, Reply, ca_file, deployment};
 
 use crate::rig::Rig;
 
 /// A deployment of each kind at one upstream, whose certificate no system knows.
 fn rig(settings: &Value) -> Rig {
     let upstream = FakeUpstream::start_tls();
+    upstream.otherwise(Reply::default().header("connection", "keep-alive"));
     let of = |name: &str, verify: Option<Value>| {
         let mut made = deployment(name, name, &[], &upstream.base());
         if let Some(verify) = verify {

@@ -73,7 +73,7 @@ async fn no_field_of_a_client_is_sent_that_is_the_gateways() {
         }
     }
     // These mean something to the gateway in a configuration only.
-    let of_configurations = ["access_groups", "mode", "credential_values", "team_id", "max_input_tokens"];
+    let of_configurations = ["access_groups", "credential_values", "team_id", "max_input_tokens"];
     assert!(of_configurations.iter().all(|name| passed.contains(name)), "{passed:?}");
     for name in ["langfuse_secret_key", "fallbacks", "base_model", "tag_regex", "valkey_password", "rpd"] {
         assert!(!passed.contains(&name), "{name}");

@@ -71,8 +71,8 @@ struct Gateway {
 
 impl Gateway {
     fn new() -> Gateway {
-        let resolved =
-            tagrail::config::load_text("model_list: []", Path::new("c.yaml"), &|_| None).resolved.unwrap();
+        let text = "model_list: [{model_name: g, litellm_params: {model: openai/m, api_key: k}}]";
+        let resolved = tagrail::config::load_text(text, Path::new("c.yaml"), &|_| None).resolved.unwrap();
         let clock = Clock::standing_at(Timestamp(1_800_000_000_000));
         let router = Router::new(resolved, Arc::new(()));
         let meters = Arc::new(Meters::new(router, Arc::new(Metrics::new()), clock.clone()));

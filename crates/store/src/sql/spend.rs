@@ -52,7 +52,10 @@ macro_rules! select {
             $id,
             ", ",
             $model,
-            ", CAST(SUM(cost) AS DOUBLE PRECISION), CAST(SUM(input_tokens) AS BIGINT), CAST(SUM(output_tokens) AS BIGINT),
+            // In two parts, since neither database adds beyond 64 bits.
+            ", CAST(CASE WHEN SUM(cost / 1000000) >= 9223372036000 THEN 9223372036854775807
+                    ELSE SUM(cost / 1000000) * 1000000 + SUM(cost % 1000000) END AS BIGINT),
+               CAST(SUM(input_tokens) AS BIGINT), CAST(SUM(output_tokens) AS BIGINT),
                CAST(SUM(requests) AS BIGINT), CAST(SUM(failed) AS BIGINT) FROM tagrail_daily"
         )
     };
