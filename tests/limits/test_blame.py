@@ -1,7 +1,7 @@
 """What one caller's own choices explain takes no deployment away from others, and one call causes a bounded number
 of upstream calls."""
 
-import time
+import threading
 
 import httpx
 import pytest
@@ -40,19 +40,29 @@ def test_a_callers_short_time_limit_takes_nothing_from_others(provider, start, s
     gateway = start({"model_list": two(provider), "router_settings": settings})
     hasty, other = caller(gateway), caller(gateway)
 
-    def slowly(seen):
-        time.sleep(0.05)
+    over = threading.Event()
 
-    provider.answer = slowly
-    for _ in range(10):
-        for limit in ({"timeout": 0.001}, {"timeout": 0.001, "stream": True}):
-            assert chat(hasty, **limit).status_code == 408
-        assert hasty.post("/v1/chat/completions", json=BODY, headers={"x-litellm-timeout": "0.001"}).status_code == 408
-        assert chat(other).status_code == 200
+    def answer(seen):
+        if b"hasty" in seen.raw:
+            over.wait(60)
+
+    provider.answer = answer
+    try:
+        for _ in range(10):
+            for limit in ({"timeout": 0.001}, {"timeout": 0.001, "stream": True}):
+                assert chat(hasty, user="hasty", **limit).status_code == 408
+            headers = {"x-litellm-timeout": "0.001"}
+            late = hasty.post("/v1/chat/completions", json={**BODY, "user": "hasty"}, headers=headers)
+            assert late.status_code == 408
+            assert chat(other).status_code == 200
+    finally:
+        over.set()
 
 
 def test_ids_that_a_caller_makes_up_take_nothing_from_others(provider, start):
-    gateway = start({"model_list": two(provider), "router_settings": STRICT})
+    # Without the setting the gateway refuses an id that it has not signed, and the provider is not asked.
+    gateway = start({"model_list": two(provider), "router_settings": STRICT,
+                     "general_settings": {"allow_unmanaged_response_ids": True}})
     guessing, other = caller(gateway), caller(gateway)
 
     def answer(seen):

@@ -230,7 +230,7 @@ CASES = {
     "no key": ("/v1/chat/completions", "host: x\r\n", 401),
     "a wrong method": ("/v1/models", HEAD, 405),
     "a management route and a wrong key": ("/key/generate", "host: x\r\nauthorization: Bearer sk-wrong\r\n", 401),
-    "a body that is no JSON": ("/team/new", HEAD, 400),
+    "a body that is too long": ("/team/new", HEAD, 413),
     "two hosts": ("/v1/chat/completions", HEAD + "host: y\r\n", 400),
 }
 
@@ -317,7 +317,7 @@ const byRequest = () => new Promise((resolve, reject) => {
     ("/v1/chat/completions", "POST", "sk-wrong", 401),
     ("/v1/chat/completions", "PUT", MASTER, 405),
     ("/health/liveliness", "POST", MASTER, 405),
-    ("/team/new", "POST", MASTER, 400),
+    ("/team/new", "POST", MASTER, 413),
 ])
 def test_a_node_client_that_uploads_sees_the_refusal(refusing, path, method, key, status):
     ended = subprocess.run(["node", "-e", NODE, "--", refusing.url, path, method, key], capture_output=True, text=True, timeout=120)

@@ -24,6 +24,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use tagrail_providers::{Endpoint, TlsVerify};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -58,6 +59,8 @@ const RESTING: usize = 64;
 const PROVEN: u32 = 4;
 /// Beyond so many endpoints, those without connections are forgotten: callers may be allowed to name them.
 const ENDPOINTS: usize = 256;
+/// What the system holds of a reply that is not read yet; Linux takes twice as much, its own records included.
+const RECEIVED: usize = 128 * 1024;
 /// At most, idle connections of one runtime are looked through so often for those that are over.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -497,8 +500,15 @@ fn authority(endpoint: &Endpoint) -> String {
 async fn tcp(host: &str, port: u16) -> Result<TcpStream, String> {
     let connected = TcpStream::connect((host, port)).await;
     let stream = connected.map_err(|error: io::Error| format!("{host}:{port}: {error}"))?;
+    tuned(stream)
+}
+
+/// Sets what every connection to an upstream has.
+fn tuned(stream: TcpStream) -> Result<TcpStream, String> {
     // Without it the last part of a request waits for the acknowledgement of the one before.
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    // Without it the system lets the buffer grow to several megabytes, which a client that does not read fills.
+    SockRef::from(&stream).set_recv_buffer_size(RECEIVED).map_err(|error| error.to_string())?;
     Ok(stream)
 }
 

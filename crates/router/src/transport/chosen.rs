@@ -52,6 +52,5 @@ async fn tcp_to(judged: &Judged) -> Result<TcpStream, String> {
     if !judged.is_listed && (own.is_none() || own == peer) {
         return Err("the address is this host's own".to_owned());
     }
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    Ok(stream)
+    tuned(stream)
 }
