@@ -17,7 +17,7 @@ pub struct Destination {
 enum Host {
     /// In lower case, without a final dot.
     Name(String),
-    /// Addresses that begin with so many bits of this one.
+    /// Addresses whose first bits, this many, are those of this one.
     Network(IpAddr, u8),
 }
 

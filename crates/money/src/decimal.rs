@@ -64,7 +64,7 @@ pub(crate) fn attos_of(dollars: f64) -> i128 {
     attos.unwrap_or(0)
 }
 
-/// The number as so many parts of a dollar, where it is exactly that and no text is needed to know. The quotient of
+/// The number as a count of these parts of a dollar, where it is exactly that and no text is needed to know. The quotient of
 /// two whole numbers that a float holds is the float closest to that decimal.
 fn whole(dollars: f64, parts: f64) -> Option<i128> {
     let count = (dollars * parts).round();

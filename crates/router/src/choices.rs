@@ -23,7 +23,7 @@ pub(crate) struct Choices<'a> {
     pub(crate) hurries: bool,
     /// The time ran out before the deployment was asked, waiting for `max_parallel_requests`.
     pub(crate) unasked: bool,
-    /// What it asked. `None` once a reply has begun: a name that is not there is reported before.
+    /// What it asked. `None` once a reply has started: a name that is not there is reported before.
     pub(crate) asked: Option<(Operation, &'a Envelope)>,
     /// Who it is; see [`caller_mark`].
     pub(crate) caller: u32,
@@ -41,7 +41,7 @@ impl<'a> Choices<'a> {
         }
     }
 
-    /// The same for a reply that has begun.
+    /// The same for a reply that has started.
     pub(crate) fn of_reply(self) -> Choices<'static> {
         let Choices { steers, hurries, unasked, caller, .. } = self;
         Choices { steers, hurries, unasked, asked: None, caller }

@@ -83,7 +83,7 @@ pub(crate) async fn judge(endpoint: &Endpoint, listed: &[Destination]) -> Option
     is_good.then_some(Judged { addresses, is_listed: all_listed })
 }
 
-/// A name's addresses. The system's resolver blocks a thread for as long as it likes, also when nobody waits
+/// A name's addresses. The system's resolver blocks a thread for as long as it likes, also when no call waits
 /// any more; the room is given back when it is done.
 async fn look_up(host: String, port: u16) -> Option<Vec<SocketAddr>> {
     static ROOM: Semaphore = Semaphore::const_new(LOOK_UPS);

@@ -125,7 +125,7 @@ pub enum ResponseRefusal {
         /// The name.
         model: String,
     },
-    /// `conversation`: nothing says whose it is.
+    /// `conversation`: its owner is not known.
     Conversation,
 }
 

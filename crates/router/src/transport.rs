@@ -55,9 +55,9 @@ const REST: Duration = Duration::from_millis(250);
 const LONG_REST: Duration = Duration::from_secs(5);
 /// Connections kept per endpoint and runtime while they have to rest.
 const RESTING: usize = 64;
-/// So many connections in a row have to serve a second request, until every connection is used again at once.
+/// This many connections in a row have to serve a second request before every connection is used again at once.
 const PROVEN: u32 = 4;
-/// Beyond so many endpoints, those without connections are forgotten: callers may be allowed to name them.
+/// Beyond this many endpoints, those without connections are forgotten: callers may be allowed to name them.
 const ENDPOINTS: usize = 256;
 /// What the system holds of a reply that is not read yet; Linux takes twice as much, its own records included.
 const RECEIVED: usize = 128 * 1024;

@@ -43,7 +43,7 @@ const SENT: u8 = 2;
 /// Some of the reply was read.
 const ANSWERED: u8 = 3;
 
-/// What is known of the request under way; shared by the connection's task and whoever waits for the reply.
+/// What is known of the request under way; shared by the connection's task and the call that waits for the reply.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
     phase: AtomicU8,
@@ -85,7 +85,7 @@ impl Wire {
         self.phase.store(BEGUN, Ordering::Relaxed);
     }
 
-    /// A head, or a part of a body that holds something, has reached whoever waits for it.
+    /// A head, or a part of a body that holds something, has reached the call that waits for it.
     pub(crate) fn delivered(&self) {
         self.empty.store(0, Ordering::Relaxed);
     }

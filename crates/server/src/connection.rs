@@ -92,7 +92,7 @@ pub(crate) async fn serve(stream: TcpStream, terms: Terms) {
         if let Poll::Ready(ended) = Pin::new(&mut connection).poll(context) {
             return Poll::Ready(ended);
         }
-        // What is left of a body that nobody reads is not waited for at the end.
+        // What is left of an unread body is not waited for at the end.
         if (has_begun && activity.is_idle()) || activity.takes_eviction() {
             return Poll::Ready(Ok(()));
         }

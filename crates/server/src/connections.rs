@@ -1,5 +1,5 @@
 //! How many clients may be connected, and who goes when more come: idle connections, those without a valid key
-//! first and the longest idle before the others. Busy ones stay; when all are, a new one is told so with 503.
+//! first and the longest idle before the others. Busy ones stay; when all are, a new one gets 503.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +52,7 @@ pub(crate) struct Entry {
 }
 
 impl Connections {
-    /// At most so many.
+    /// The most that may be open.
     pub(crate) fn new(limit: usize) -> Connections {
         let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
         Connections(Arc::new(Table {

@@ -33,7 +33,7 @@ fn current() -> Option<usize> {
     None
 }
 
-/// The most client connections: what is configured, and so many that each can have an upstream connection beside
+/// The most client connections: what is configured, and no more than can each have an upstream connection beside
 /// the files of this process. Says so when that is less.
 pub(crate) fn max_connections(configured: usize) -> usize {
     let Some(files) = current() else { return configured };

@@ -140,7 +140,7 @@ impl Ledger {
     }
 
     /// Asks the store for what may be long, and makes the answer's JSON there: neither reading nor writing it
-    /// takes time of a core that serves calls, and only so many are made at a time.
+    /// takes time of a core that serves calls, and only a few are made at a time.
     ///
     /// # Errors
     /// As [`Ledger::ask`].

@@ -97,7 +97,7 @@ impl Running {
     pub fn run_until_signal(self, signals: Signals) -> io::Result<()> {
         let shutdown = self.shutdown.clone();
         let (done, finished) = oneshot::channel();
-        // Where nobody waits for the end any more, the process is over.
+        // Where the receiver is gone, the process is over.
         thread::Builder::new().name("join".to_owned()).spawn(move || drop(done.send(self.join())))?;
         signals.attend(&shutdown, finished)
     }

@@ -46,7 +46,7 @@ impl Shutdown {
         self.begin();
     }
 
-    /// Why it was begun, if something had failed.
+    /// Why it was started, if something had failed.
     pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }
@@ -59,7 +59,7 @@ impl Shutdown {
         });
     }
 
-    /// Whether it has begun.
+    /// Whether it has started.
     pub(crate) fn has_begun(&self) -> bool {
         *self.stage.borrow() >= Stage::Draining
     }

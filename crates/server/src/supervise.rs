@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What must live, as a whole.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Vitals {
-    /// Begun with a reason when something ended that cannot be started again.
+    /// Started with a reason when something ended that cannot be started again.
     pub(crate) shutdown: Shutdown,
     pub(crate) pulses: Pulses,
 }
@@ -115,7 +115,7 @@ where
     }
 }
 
-/// Runs a thread's work; the process ends when it panics, or when it returns although no shutdown has begun.
+/// Runs a thread's work; the process ends when it panics, or when it returns although no shutdown was asked for.
 pub(crate) fn guard(name: &str, shutdown: &Shutdown, work: impl FnOnce()) {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(()) if shutdown.has_begun() => {}

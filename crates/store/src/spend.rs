@@ -133,9 +133,9 @@ pub struct SpendFilter {
     pub from: Option<Timestamp>,
     /// Started before.
     pub until: Option<Timestamp>,
-    /// At most so many; 0 is no limit.
+    /// The most rows; 0 is no limit.
     pub limit: u64,
-    /// Leaves out so many of the newest.
+    /// Leaves out this many of the newest.
     pub offset: u64,
     /// Only those that come behind the row of this start and id.
     pub behind: Option<(Timestamp, String)>,
@@ -168,7 +168,7 @@ pub struct DailyFilter {
     pub id: Option<String>,
     /// How far they are added up.
     pub sum: SumBy,
-    /// At most so many; 0 is no limit.
+    /// The most rows; 0 is no limit.
     pub limit: u64,
 }
 

@@ -112,7 +112,7 @@ impl Pools {
         Session::sqlite(connection, self.suspect.clone())
     }
 
-    /// Ends all connections, which is done also when nobody waits for it any more.
+    /// Ends all connections, also when the caller does not wait for it.
     async fn close(&self) {
         let [one, two, three] = self.all().map(SqlitePool::close);
         tokio::join!(one, two, three);

@@ -151,7 +151,7 @@ pub trait Store: Send + Sync {
     /// Deletes rows (not sums) that ended before; at most so many. Returns how many.
     async fn prune(&self, before: Timestamp, most: u64) -> Result<u64, StoreError>;
 
-    /// Deletes sums of days before this one (`2026-11-21`); at most so many. Returns how many.
+    /// Deletes sums of days before this one (`2026-11-21`); at most `most`. Returns how many.
     async fn prune_daily(&self, before: &str, most: u64) -> Result<u64, StoreError>;
 
     /// Begins every budget anew whose time has come: spend to zero, `reset_at` to the next. Several

@@ -58,7 +58,7 @@ impl Sink for StandardStreams {
     }
 }
 
-/// Whoever started the process may have made the stream non-blocking.
+/// The parent process may have made the stream non-blocking.
 fn write_patiently(stream: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match stream.write(bytes) {

@@ -92,7 +92,7 @@ impl WireUsage {
         let beside = self.cache_read_input_tokens.unwrap_or(0);
         let cache_creation = self.cache_creation_input_tokens.unwrap_or(0);
         let cache_read = self.cached.unwrap_or(0).max(beside);
-        // What else is known of a cache is told by gateways in front of Anthropic, which count its
+        // Gateways in front of Anthropic report more about the cache; they count its
         // tokens as OpenAI does: within the prompt's.
         let input = self.prompt_tokens.or_else(|| {
             self.input_tokens.map(|input| input.saturating_add(beside).saturating_add(cache_creation))

@@ -349,7 +349,7 @@ fn too_long(quoted: &str) -> bool {
     is_longer(quoted, MAX_MODEL)
 }
 
-/// Whether the text of a JSON string is longer than so many bytes. An escape spells a byte with six at most.
+/// Whether the text of a JSON string is longer than `most` bytes. An escape spells a byte with six at most.
 fn is_longer(quoted: &str, most: usize) -> bool {
     quoted.len() > most + 2 && (quoted.len() > 6 * most + 2 || value::decoded(quoted).len() > most)
 }

@@ -130,7 +130,7 @@ fn unfinished(passed: Passed, bound: &Bound) -> u64 {
     }
 }
 
-/// Output tokens of an answer of which nobody has counted them.
+/// Output tokens of an answer whose usage was not reported.
 fn whole(passed: Passed, bound: &Bound) -> u64 {
     match bound.reasoning {
         Reasoning::Yes => {

@@ -48,7 +48,7 @@ fn add(word: &AtomicU64, caller: u32, now: Moment) -> u64 {
     } else {
         SEVERAL
     };
-    // The first one's mark stays: with several, whose it is says nothing.
+    // The first one's mark stays: with several callers, the mark says nothing.
     let first = if several == 0 { u64::from(caller) } else { mark(known) };
     let next = minute(now) << 33 | several | first;
     if next != known {

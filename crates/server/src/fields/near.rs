@@ -4,7 +4,7 @@ use tagrail_providers::work;
 
 use crate::fields::Field;
 
-/// So many of the unknown names of one body are compared with those that are known, letter by letter.
+/// How many of the unknown names of one body are compared with those that are known, letter by letter.
 const COMPARED: usize = 16;
 
 /// The warning. `before` says how many there are already.

@@ -30,7 +30,7 @@ static BY_KEY: LazyLock<Mutex<HashMap<Box<str>, usize>>> = LazyLock::new(Mutex::
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     bytes: usize,
-    /// Whose it is, once it is a longer one.
+    /// The key that it counts for, once it is a longer one.
     key: Option<Box<str>>,
 }
 

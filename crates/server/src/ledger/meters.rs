@@ -30,7 +30,7 @@ const AT_ONCE: usize = 100;
 /// So many meters may be there before those that nobody needs are looked for.
 const SWEEP_FROM: usize = 1024;
 
-/// So many tags of keys and teams are remembered.
+/// How many tags of keys and teams are remembered.
 const MOST_HELD: usize = 100_000;
 
 /// All meters of a process.

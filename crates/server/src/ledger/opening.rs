@@ -75,7 +75,7 @@ impl StoreThread {
         let (end, ended) = tokio::sync::oneshot::channel::<Last>();
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
             let run = || {
-                // Nobody to end it: the ledger was dropped without being closed.
+                // An error: the ledger was dropped without being closed.
                 if let Ok(last) = runtime.block_on(ended) {
                     runtime.block_on(last);
                 }

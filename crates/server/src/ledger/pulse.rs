@@ -51,7 +51,7 @@ impl Pulse {
         self.with(now, |_| {})
     }
 
-    /// Whether it can be read, as whoever follows changes has found.
+    /// Whether it can be read, as the follower has found.
     pub(super) fn set_readable(&self, readable: bool, now: Timestamp) {
         self.with(now, |last| last.readable = readable);
     }
@@ -111,7 +111,7 @@ pub(super) async fn beat(books: Arc<Books>, store: Arc<dyn Store>) {
                 books.retry();
                 tracing::info!("the database takes changes again");
             }
-            // Whoever follows changes says so.
+            // The follower logs it.
             Err(Unwritable { condition: Condition::Unreachable, .. }) => {}
             Err(unwritable) => tracing::error!(
                 reason = unwritable.condition.word(),

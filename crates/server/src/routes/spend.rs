@@ -90,7 +90,7 @@ const SUMS: u64 = 50_000;
 /// Keys, users or tags in one list, those that spent most.
 const MOST: usize = 1000;
 
-/// Sums by day, at most so many. More than that is told apart by [`few`].
+/// Sums by day, one more than a report may have; [`few`] refuses more.
 async fn daily(store: &dyn Store, by: DailyBy, filter: DailyFilter) -> Result<Vec<DailySpend>, StoreError> {
     store.daily(by, &DailyFilter { limit: SUMS + 1, ..filter }).await
 }

@@ -2,7 +2,7 @@
 //! state: after a confirmed COMMIT or ROLLBACK, and without an error of its own. Otherwise it is closed.
 //!
 //! SQLite rolls back by itself on a full disk or an I/O error, and a caller that gives up leaves a
-//! statement half done: whoever took that connection next would work in a transaction that it did not begin.
+//! statement half done: the next user of that connection would work in a transaction that it did not begin.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use super::{Row, Statement, Value};
 /// A connection, by itself or in a transaction, which is undone unless it is committed.
 pub struct Session {
     connection: Connection,
-    /// A transaction has begun, or may have, and its end is not confirmed.
+    /// A transaction was started, or may have been, and its end is not confirmed.
     in_transaction: bool,
     /// A statement was sent and has not been answered.
     is_waiting: bool,
@@ -66,7 +66,7 @@ impl Session {
         self.in_transaction = true;
         let begun = self.raw(begin).await;
         if begun.is_err() {
-            // Refused, and nothing has begun; unless the connection is broken, and then it is closed.
+            // Refused, and nothing was started; unless the connection is broken, and then it is closed.
             self.in_transaction = false;
         }
         begun.map(|()| self)

@@ -8,7 +8,7 @@ use super::settle::{by_text, indexed};
 use super::{Done, Filter, Session, Value, list, listed, rows, values};
 use crate::{Change, DailyBy, DailyFilter, DailySpend, Kind, SpendFilter, SpendRow, SumBy, Timestamp};
 
-/// So many rows are read out before others have their turn on the store's thread.
+/// How many rows are read out before others have their turn on the store's thread.
 const AT_ONCE: usize = 200;
 
 pub(crate) async fn find(session: &mut Session, filter: &SpendFilter) -> Done<Vec<SpendRow>> {
@@ -42,7 +42,7 @@ pub(crate) async fn find(session: &mut Session, filter: &SpendFilter) -> Done<Ve
     Ok(found)
 }
 
-/// Begins a question for sums: what is told apart, and what is added up.
+/// Begins a question for sums: what is kept apart, and what is added up.
 macro_rules! select {
     ($day:literal, $id:literal, $model:literal) => {
         concat!(

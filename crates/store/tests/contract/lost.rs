@@ -62,7 +62,7 @@ pub(crate) async fn a_transaction_that_the_database_ended_does_not_stop_the_next
     store.create_team(&team("b"), &[]).await.unwrap();
     store.settle(&[row("1")]).await.unwrap();
     assert_eq!(condition(&*store).await, None);
-    // Committed, and not waiting in a transaction that was begun before.
+    // Committed, and not waiting in a transaction from before.
     assert_eq!(place.open().await.changes(1).await.unwrap().generation, 2);
 }
 

@@ -10,7 +10,7 @@ use crate::{UpstreamError, tree_bytes};
 /// Bytes that a request may take as a tree besides its text, by [`tree_bytes`].
 const MAX_TREE: usize = 32 * 1024 * 1024;
 
-/// What an error says of somebody's text, in bytes.
+/// The most that an error quotes of a request, in bytes.
 const LONGEST_QUOTE: usize = 256;
 
 /// Room for trees.

@@ -15,7 +15,11 @@ pub(super) const LOGS: &[Field] = lists!(
         acts("user_id", Holds::Text, "Of this user's keys."),
         acts("team_id", Holds::Text, "Of this team's keys."),
         acts("request_id", Holds::Text, "With this id, or with this x-litellm-call-id."),
-        acts("limit", Holds::Count, "At most so many: 1000, which is also the most; further ones by page."),
+        acts(
+            "limit",
+            Holds::Count,
+            "Rows in one answer: 1000, which is also the most; further ones by page."
+        ),
         acts("page", Holds::Count, "From 1."),
         acts("page_size", Holds::Count, "Calls on a page: 1000, at most 1000."),
         acts("summarize", Holds::Flag, "Sums by day instead of single calls."),
