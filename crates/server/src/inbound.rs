@@ -183,7 +183,7 @@ async fn collect<B: Body<Data = Bytes>>(
     }
     held.grow(first.len(), most, key)?;
     if body.is_end_stream() {
-        return Ok((first, held));
+        return Ok(held.carried_by(first));
     }
     // The announced length is within the limit, but memory is taken only for what comes: a
     // thousand clients that announce a lot and send nothing must cost nothing.
@@ -202,7 +202,7 @@ async fn collect<B: Body<Data = Bytes>>(
         }
         all.extend_from_slice(&data);
     }
-    Ok((all.freeze(), held))
+    Ok(held.carried_by(all.freeze()))
 }
 
 /// The next data frame; trailers are dropped.

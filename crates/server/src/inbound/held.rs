@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use crate::error::Problem;
@@ -52,6 +53,15 @@ impl Held {
         Ok(())
     }
 
+    /// Lets a longer body carry what is held of it: its room is given back when its last slice is gone, also
+    /// where a call is read on after its client has left.
+    pub(super) fn carried_by(self, body: Bytes) -> (Bytes, Held) {
+        if self.bytes <= SHORT {
+            return (body, self);
+        }
+        (Bytes::from_owner(Carrier { body, _held: self }), Held::default())
+    }
+
     fn count_by_key(&mut self, more: usize, most: usize, key: &str) -> Result<(), Problem> {
         let mut by_key = by_key();
         let counted = match &self.key {
@@ -70,6 +80,18 @@ impl Held {
             return Err(busy());
         }
         Ok(())
+    }
+}
+
+/// A body with its room.
+struct Carrier {
+    body: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Carrier {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
     }
 }
 
@@ -145,6 +167,15 @@ mod tests {
         drop((first, second, short));
         assert_eq!(total(), 0);
         assert!(by_key().is_empty());
+
+        let body = Bytes::from(vec![0; 1 << 20]);
+        let (body, rest) = hold(body.len(), "a").unwrap().carried_by(body);
+        drop(rest);
+        let slice = body.slice(5..9);
+        drop(body);
+        assert_eq!(total(), 1 << 20, "a slice still needs all of it");
+        drop(slice);
+        assert_eq!(total(), 0);
 
         let mut growing = Held::default();
         for _ in 0..7 {
