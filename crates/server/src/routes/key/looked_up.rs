@@ -1,10 +1,13 @@
 //! What is known of keys: of one, and of all.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
-use tagrail_store::{Key, KeyFilter, Page, Paged};
+use tagrail_store::{Key, KeyFilter, Page, Paged, Store};
 
 use crate::app::Shared;
 use crate::caller::{Known, Role};
@@ -46,11 +49,7 @@ fn not_in_database() -> Problem {
 const PAGE: (u64, u64) = (10, 100);
 
 /// `GET /key/list`.
-pub(crate) async fn list(
-    known: Known,
-    State(shared): State<Shared>,
-    uri: Uri,
-) -> Result<Json<Value>, Problem> {
+pub(crate) async fn list(known: Known, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::LIST)?;
     let text = |name| asked.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let mut filter =
@@ -61,23 +60,25 @@ pub(crate) async fn list(
     let number = asked.count("page").unwrap_or(1).max(1);
     let size = asked.count("size").unwrap_or(PAGE.0).clamp(1, PAGE.1);
     shared.ledger.settled().await;
-    let found = match text("key_hash") {
-        Some(key) => one(&shared, &filter, &minted::meant(&key)).await?,
-        None => {
-            let page = Page { number, size };
-            shared.ledger.ask(async move |store| store.keys(&filter, Some(page)).await).await?
-        }
-    };
     let whole = asked.flag("return_full_object").unwrap_or_default();
-    let shown = |key: &Key| if whole { Value::Object(shown::whole(key)) } else { json!(key.hash) };
-    let keys: Vec<Value> = found.items.iter().map(shown).collect();
-    let answer = json!({
-        "keys": keys,
-        "total_count": found.total,
-        "current_page": number,
-        "total_pages": found.total.div_ceil(size),
-    });
-    Ok(asked.answered(answer))
+    let wanted = text("key_hash");
+    let show = move |found: Paged<Key>| {
+        let shown = |key: &Key| if whole { Value::Object(shown::whole(key)) } else { json!(key.hash) };
+        let keys: Vec<Value> = found.items.iter().map(shown).collect();
+        asked.with_warnings(json!({
+            "keys": keys,
+            "total_count": found.total,
+            "current_page": number,
+            "total_pages": found.total.div_ceil(size),
+        }))
+    };
+    if let Some(key) = wanted {
+        let found = one(&shared, &filter, &minted::meant(&key)).await?;
+        return Ok(Json(show(found)).into_response());
+    }
+    let page = Page { number, size };
+    let look = async move |store: Arc<dyn Store>| store.keys(&filter, Some(page)).await;
+    shared.ledger.show(look, show).await
 }
 
 /// Others than viewers see the keys of their own user.

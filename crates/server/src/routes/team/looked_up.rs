@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
@@ -126,19 +125,20 @@ fn filter(asked: &Asked) -> TeamFilter {
 }
 
 /// `GET /v2/team/list`.
-pub(super) async fn pages(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn pages(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::PAGES)?;
     let page = asked.page("page_size", 10)?;
     shared.ledger.settled().await;
     let filter = filter(&asked);
     let look = |store: Arc<dyn Store>| async move { store.teams(&filter, Some(page)).await };
-    let teams = shared.ledger.ask(look).await?;
-    let answer = json!({
-        "teams": teams.items.iter().map(shown::team).collect::<Vec<_>>(),
-        "total": teams.total,
-        "page": page.number,
-        "page_size": page.size,
-        "total_pages": teams.total.div_ceil(page.size),
-    });
-    Ok(asked.answered(answer))
+    let show = move |teams: Paged<Team>| {
+        asked.with_warnings(json!({
+            "teams": teams.items.iter().map(shown::team).collect::<Vec<_>>(),
+            "total": teams.total,
+            "page": page.number,
+            "page_size": page.size,
+            "total_pages": teams.total.div_ceil(page.size),
+        }))
+    };
+    shared.ledger.show(look, show).await
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
@@ -76,7 +75,7 @@ fn with_alias(of: &Key, teams: &[Team]) -> Map<String, Value> {
 }
 
 /// `GET /user/list`.
-pub(super) async fn list(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(_: Viewer, State(shared): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::query(&uri, taken::LIST)?;
     let page = asked.page("page_size", 25)?;
     shared.ledger.settled().await;
@@ -88,14 +87,16 @@ pub(super) async fn list(_: Viewer, State(shared): State<Shared>, uri: Uri) -> R
         }
         Ok((rows, users.total))
     };
-    let (users, total) = shared.ledger.ask(look).await?;
-    Ok(asked.answered(json!({
-        "users": users,
-        "total": total,
-        "page": page.number,
-        "page_size": page.size,
-        "total_pages": total.div_ceil(page.size),
-    })))
+    let show = move |(users, total): (Vec<_>, u64)| {
+        asked.with_warnings(json!({
+            "users": users,
+            "total": total,
+            "page": page.number,
+            "page_size": page.size,
+            "total_pages": total.div_ceil(page.size),
+        }))
+    };
+    shared.ledger.show(look, show).await
 }
 
 /// A user with its teams and the number of its keys.
