@@ -163,7 +163,8 @@ class Upstream(answers.Upstream):  # type: ignore[name-defined, misc]
 
 def send(handler, reply) -> None:
     """Writes one reply; a stream event by event, so that the client sees each as it comes."""
-    lines = [f"HTTP/1.1 {reply.status} Test", *(f"{name}: {value}" for name, value in reply.headers.items())]
+    # As providers say it: a connection whose upstream has not said so is not used again at once.
+    lines = [f"HTTP/1.1 {reply.status} Test", "connection: keep-alive", *(f"{name}: {value}" for name, value in reply.headers.items())]
     if reply.events is None:
         payload = json.dumps(reply.body).encode()
         lines += ["content-type: application/json", f"content-length: {len(payload)}"]
