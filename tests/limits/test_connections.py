@@ -82,9 +82,10 @@ def test_idle_connections_without_a_key_do_not_keep_others_out(launch, provider)
         assert httpx.get(f"{gateway.url}/health/readiness", timeout=30).status_code == 200
         key = httpx.post(f"{gateway.url}/key/generate", json={}, headers=KEY, timeout=30)
         assert key.status_code == 200, key.text
-    left = [client for client in idle if not is_closed(client)]
-    assert 0 < len(left) <= 80, "the youngest stay"
-    assert is_closed(idle[0]) and not is_closed(idle[-1])
+    left = [number for number, client in enumerate(idle) if not is_closed(client)]
+    assert 0 < len(left) <= 80, "most make room"
+    # Each core accepts its own, so that the order holds for most and not for each.
+    assert 0 not in left and sum(left) / len(left) > 200, f"the oldest go first: {left}"
 
 
 def test_connections_that_have_shown_a_key_go_last(launch, provider):  # noqa: F811
