@@ -43,7 +43,7 @@ pub enum TlsVerify {
     System,
     /// Those that a certificate in this PEM file vouches for.
     Bundle(Arc<Path>),
-    /// Any.
+    /// Every certificate is accepted.
     Off,
 }
 

@@ -122,8 +122,8 @@ impl Call {
         })
     }
 
-    /// Lets others have the core between two steps that look at all of a long body: to estimate it, to write
-    /// it anew.
+    /// Lets others have the core between two steps that look at all of a long body: the estimate and the
+    /// rewrite.
     pub(crate) async fn pause_if_long(&self) {
         if self.envelope.body().len() > LONG {
             tokio::task::yield_now().await;

@@ -152,7 +152,7 @@ impl Snapshot {
 
     /// Says that an upstream reports tokens that cannot be: once a minute for each deployment.
     pub(crate) fn warn_of_usage(&self, index: DeploymentIndex, told: &Told, charged: Usage) {
-        /// Seconds.
+        /// Seconds between two warnings about one deployment.
         const PAUSE: u64 = 60;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let last = &self.warned[index.slot()];

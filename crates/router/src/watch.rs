@@ -1,6 +1,6 @@
 //! What a connection has seen of its current request: whether any byte of it was written, whether a reply has
-//! begun, how much was read that carried nothing. From this `transport.rs` tells a request that the upstream
-//! cannot have read, which may be sent again, from one that it may have begun to serve.
+//! started, and how much was read that carried nothing. By this `transport.rs` separates a request that the upstream
+//! cannot have read, which may be sent again, from one that it may already serve.
 //!
 //! Two observations prove that a request was not read:
 //!

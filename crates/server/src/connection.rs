@@ -37,7 +37,7 @@ pub(crate) struct Terms {
     pub(crate) app: Arc<App>,
     pub(crate) peer: Peer,
     pub(crate) entry: Entry,
-    /// Begun when nobody can connect any more.
+    /// Started when the listener is closed.
     pub(crate) draining: Shutdown,
     /// Dropped with the connection.
     pub(crate) alive: mpsc::Sender<()>,

@@ -51,7 +51,7 @@ pub enum Ending {
 /// What a call is charged for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// Tokens.
+    /// Tokens, bounded by what request and model permit.
     pub usage: Usage,
     /// Not all of it is the upstream's count.
     pub is_estimated: bool,

@@ -247,7 +247,7 @@ async fn one_caller_whose_every_call_fails_does_not_take_a_deployment_from_other
     rig.chat_as(&good, "g", json!({})).await.unwrap();
 }
 
-/// Groups `g`, `f0`, `f1`, … of so many deployments each.
+/// Groups `g`, `f0`, `f1`, … of `size` deployments each.
 fn wide(groups: usize, size: usize, settings: &Value) -> Rig {
     let upstream = FakeUpstream::start();
     upstream.otherwise(Reply::error(500));

@@ -33,7 +33,7 @@ fn start(rig: &Rig, purse: &Purse, more: Value) -> JoinHandle<bool> {
     tokio::spawn(async move { router.call(&call).await.is_ok() })
 }
 
-/// Waits until there are so many rows.
+/// Waits until there are `count` rows.
 async fn rows(records: &Arc<Records>, count: usize) -> Vec<Row> {
     let waited = tokio::time::timeout(Duration::from_secs(30), async {
         while records.rows().len() < count {

@@ -51,7 +51,6 @@ impl Rig {
     }
 }
 
-/// Dollars.
 pub(in crate::ledger) fn usd(dollars: f64) -> Money {
     Money::from_dollars(dollars).unwrap()
 }

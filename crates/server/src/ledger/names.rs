@@ -20,7 +20,7 @@ const PAIRS: usize = 1000;
 /// All of them on a day, in this process.
 const ALL: usize = 10_000;
 
-/// Milliseconds.
+/// A day in milliseconds: names are counted by days in UTC.
 const DAY: i64 = 86_400_000;
 
 /// What the configuration knows.

@@ -18,7 +18,7 @@ const ROWS: u32 = 20;
 /// Sums that wait for the store. Of further ones, only the number of calls is kept.
 const SUMS: usize = 10_000;
 
-/// Seconds.
+/// Lengths of windows, in seconds.
 const MINUTE: u64 = 60;
 const DAY: u64 = 86_400;
 

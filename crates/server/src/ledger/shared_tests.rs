@@ -169,7 +169,7 @@ enum Step {
         call: usize,
         estimate: i64,
     },
-    /// It has cost so many thousandths of its estimate.
+    /// What it has cost, in thousandths of its estimate.
     End {
         at: usize,
         call: usize,
@@ -235,7 +235,7 @@ impl Rig {
         Rig { store, gateways, bounds: BTreeMap::new(), taken: known.into(), rows: 0 }
     }
 
-    /// Spent since the last reset, whoever knows of it.
+    /// Spent since the last reset, by all gateways together.
     fn spent(&self, spender: &Change) -> Money {
         let rows = self.gateways.iter().flat_map(|gateway| &gateway.unwritten);
         let of = |row: &&SpendRow| {
